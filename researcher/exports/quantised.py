@@ -22,6 +22,7 @@ CALIBRATED = 128
 _AT_ONCE = 8
 _PRODUCTS = ("Conv", "Gemm", "MatMul")
 _LEAST_NUMBERS = 1024  # of weights that are worth being kept in 8 bits
+_LEAST_SHARE = 0.005  # of a file that factors take before they are kept in 8 bits: scales of norms are none
 _PARTS = 4
 _WORTH = 24  # products for each number in or out, from which 8 bits saved time on a processor with AVX-512 VNNI
 _POOLS = ("ReduceMean", "GlobalAveragePool")
@@ -141,28 +142,47 @@ class _Reader(CalibrationDataReader):
 
 
 def _shrink_weights(graph: onnx.GraphProto) -> None:
-    """Keeps the weights of layers in float as whole numbers with scales, made floats by what opens the model."""
-    floats = {one.name: one for one in graph.initializer if one.data_type == TensorProto.FLOAT}
+    """Keeps what large arrays hold as smaller whole numbers, made what they were by what opens the model.
+
+    Weights of layers in float get scales, one for each output channel, factors that are a good part of the file get
+    one; places to read from stay exactly what they are.
+    """
+    held = {one.name: one for one in graph.initializer}
+    file_bytes = sum(one.ByteSize() for one in graph.initializer)
     before: list[onnx.NodeProto] = []
     for node in graph.node:
-        name = node.input[1] if node.op_type in _PRODUCTS else ""
-        if name not in floats or int(np.prod(floats[name].dims)) < _LEAST_NUMBERS:
-            continue
-        values = numpy_helper.to_array(floats[name])
-        axis = _channel_axis(node, values)
-        others = tuple(place for place in range(values.ndim) if place != axis)
-        scales = np.maximum(np.abs(values).max(axis=others, keepdims=True), 1e-30).astype(np.float32) / 127
-        whole = np.clip(np.rint(values / scales), -127, 127).astype(np.int8)
-        graph.initializer.remove(floats.pop(name))
-        graph.initializer.append(numpy_helper.from_array(whole, f"{name}_whole"))
-        graph.initializer.append(numpy_helper.from_array(scales, f"{name}_scales"))
-        before += [
-            helper.make_node("Cast", [f"{name}_whole"], [f"{name}_cast"], f"{name}_to_float", to=TensorProto.FLOAT),
-            helper.make_node("Mul", [f"{name}_cast", f"{name}_scales"], [name], f"{name}_scaled"),
-        ]
+        for place, name in enumerate(node.input):
+            if name not in held or int(np.prod(held[name].dims)) < _LEAST_NUMBERS:
+                continue
+            values = numpy_helper.to_array(held[name])
+            is_factor = node.op_type == "Mul" and values.nbytes > _LEAST_SHARE * file_bytes
+            is_multiplied = is_factor or (node.op_type in _PRODUCTS and place < 2)
+            if values.dtype == np.float32 and is_multiplied:
+                axis = _channel_axis(node, values) if node.op_type in _PRODUCTS and place == 1 else None
+                before += _in_8_bits(graph, name, values, axis)
+            elif (node.op_type, place) == ("Gather", 1) and 0 <= values.min() <= values.max() < 1 << 16:
+                graph.initializer.append(numpy_helper.from_array(values.astype(np.uint16), f"{name}_whole"))
+                kind = helper.np_dtype_to_tensor_dtype(values.dtype)
+                before.append(helper.make_node("Cast", [f"{name}_whole"], [name], f"{name}_as_before", to=kind))
+            else:
+                continue
+            graph.initializer.remove(held.pop(name))
     nodes = [*before, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)
+
+
+def _in_8_bits(graph: onnx.GraphProto, name: str, values: NDArray[Any], axis: int | None) -> list[onnx.NodeProto]:
+    """Adds whole numbers and a scale, for each place on an axis or for all; returns the nodes that make them floats."""
+    others = tuple(place for place in range(values.ndim) if place != axis)
+    scales = np.maximum(np.abs(values).max(axis=others, keepdims=True), 1e-30).astype(np.float32) / 127
+    whole = np.clip(np.rint(values / scales), -127, 127).astype(np.int8)
+    graph.initializer.append(numpy_helper.from_array(whole, f"{name}_whole"))
+    graph.initializer.append(numpy_helper.from_array(scales, f"{name}_scales"))
+    return [
+        helper.make_node("Cast", [f"{name}_whole"], [f"{name}_cast"], f"{name}_to_float", to=TensorProto.FLOAT),
+        helper.make_node("Mul", [f"{name}_cast", f"{name}_scales"], [name], f"{name}_scaled"),
+    ]
 
 
 def _shorten_names(graph: onnx.GraphProto) -> None:

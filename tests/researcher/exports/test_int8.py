@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from support.exported_models import ABOUT
@@ -19,6 +20,7 @@ from researcher.exports.global_model import GlobalModel
 from researcher.exports.int8_search import MOST_LOST, Search
 from researcher.exports.likeness import likeness, lost, trained_probabilities
 from researcher.exports.onnx_file import with_about
+from researcher.exports.onnx_graph import OPSET
 from researcher.exports.pictures import Pictures, drawn
 from researcher.exports.quantised import Layers, quantise
 
@@ -90,6 +92,48 @@ def test_an_export_in_float_is_not_held_against_itself(
     told = " ".join(written.told())
     assert " ms of one core for a picture. " in told
     assert "of its size" not in told
+
+
+@pytest.mark.parametrize(("width", "factors_are_kept_small"), [(64, True), (512, False)])
+def test_places_and_factors_that_fill_a_file_are_kept_small_and_biases_as_they_are(
+    width: int, factors_are_kept_small: bool
+) -> None:
+    """As the scattering transform's, whose filters and places were more than half of a file in 8 bits."""
+    draw = np.random.default_rng(0)
+    arrays = {
+        "filters": draw.standard_normal(2048),
+        "waves": draw.standard_normal((64, 64)),
+        "weight": draw.standard_normal((2048, width)),
+        "bias": draw.standard_normal(2048),
+    }
+    floats = {name: value.astype(np.float32) for name, value in arrays.items()}
+    held = [numpy_helper.from_array(value, name) for name, value in floats.items()]
+    places = draw.integers(0, 64, 2048)
+    nodes = [
+        helper.make_node("MatMul", ["waves", "x"], ["y"], "first"),
+        helper.make_node("Gather", ["y", "places"], ["read"], axis=0),
+        helper.make_node("Gemm", ["read", "weight", "bias"], ["z"], "head", transB=1),
+        helper.make_node("Mul", ["z", "filters"], ["out"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, (64, width))],
+        [helper.make_tensor_value_info("out", TensorProto.FLOAT, (2048, 2048))],
+        [*held, numpy_helper.from_array(places, "places")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=9)
+    made = quantise(model, drawn(small_model("linear"), 8, 1), ())
+    kinds = sorted(one.data_type for one in made.graph.initializer if np.prod(one.dims) >= 1024)
+    floats_left = 2 + (not factors_are_kept_small)  # the bias, and the scales of the weights
+    small = [TensorProto.INT8] * (2 + factors_are_kept_small)
+    assert kinds == sorted([TensorProto.FLOAT] * floats_left + small + [TensorProto.UINT16])
+    x = draw.standard_normal((64, width)).astype(np.float32)
+    before, after = (
+        onnxruntime.InferenceSession(one.SerializeToString(), providers=["CPUExecutionProvider"]).run(None, {"x": x})[0]
+        for one in (model, made)
+    )
+    assert 0 < np.abs(before - after).max() < 0.05 * np.abs(before).max()
 
 
 def test_large_weights_of_layers_in_float_are_kept_in_8_bits(cnn: tuple[GlobalModel, onnx.ModelProto]) -> None:
