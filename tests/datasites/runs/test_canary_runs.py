@@ -43,7 +43,7 @@ def ask(datasite: Datasite) -> RunAnswer:
 
 
 def approval(**changes: Any) -> Approval:
-    published: Any = SimpleNamespace(manifest=SimpleNamespace(public="the schema"))
+    published: Any = SimpleNamespace(manifest=SimpleNamespace(public="the schema"), store=Path("nowhere"))
     return replace(Approval(REQUEST, ACCOUNT, PLAN, published, SHAPES, SHAPES), **changes)
 
 

@@ -49,10 +49,12 @@ def test_folders_of_patients_are_neither_classes_nor_hospitals(tmp_path: Path) -
             read_data(source, settings)
     with pytest.raises(IdentitySuspected, match="class names that look like names"):
         read_data(pictures(tmp_path / "flat", *PERSONS), settings)
+    with pytest.raises(IdentitySuspected, match="look like record numbers: p1"):
+        read_data(pictures(tmp_path / "numbered", "benign/p1", "malignant/p2"), settings)
     with pytest.raises(
         DataError, match=r"no two hospitals have a class in common\..*folder_levels.*path, label and site"
     ):
-        read_data(pictures(tmp_path / "apart", "benign/p1", "malignant/p2"), settings)
+        read_data(pictures(tmp_path / "apart", "benign/small", "malignant/large"), settings)
 
 
 def test_a_table_and_a_described_folder_name_no_persons_as_classes_until_that_is_said(tmp_path: Path) -> None:
