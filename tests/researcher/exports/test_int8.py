@@ -14,10 +14,11 @@ from support.exported_models import ABOUT
 from support.global_models import save_global_model, small_model
 
 from policies.errors import ExportRefused
+from policies.plans.model_spec import ModelSpec
 from researcher.exported.session import PICTURES, PROBABILITIES, ModelSession
 from researcher.exports.export import export_onnx, whole_graph
 from researcher.exports.global_model import GlobalModel
-from researcher.exports.int8_search import MOST_LOST, Search
+from researcher.exports.int8_search import MOST_LOST, MOST_SIZE, Search
 from researcher.exports.likeness import likeness, lost, trained_probabilities
 from researcher.exports.onnx_file import with_about
 from researcher.exports.onnx_graph import OPSET
@@ -83,6 +84,16 @@ def test_an_export_in_8_bits_says_what_it_cost_and_on_what_it_was_calibrated(
     told = " ".join(written.told())
     assert "ms of one core for a picture, the float ONNX file" in told
     assert "Calibrated on 128 drawn pictures of nobody" in told
+
+
+def test_the_smallest_network_of_the_catalogue_takes_less_than_three_tenths_of_its_float_file(tmp_path: Path) -> None:
+    model = GlobalModel.load(save_global_model(tmp_path, ModelSpec("small_cnn", (80, 80, 3), 6)))
+    pictures = drawn(model.checkpoint.model, 8, 20)
+    sizes = [
+        export_onnx(model, tmp_path / f"{int8}.onnx", int8=int8, pictures=pictures).file.stat().st_size
+        for int8 in (False, True)
+    ]
+    assert sizes[1] <= MOST_SIZE * sizes[0]
 
 
 def test_an_export_in_float_is_not_held_against_itself(
