@@ -7,7 +7,9 @@ import importlib.metadata
 import json
 import platform
 import re
+import sys
 from functools import cache
+from pathlib import Path
 from urllib.parse import quote
 
 import policies
@@ -21,9 +23,10 @@ _INSTALLED = "\nStatus: install ok installed\n"
 @cache
 def bill_of_materials() -> str:
     """The CycloneDX JSON of this environment: equal environments give equal bytes, as nothing in it tells a time."""
-    found = {
-        re.sub(r"[-_.]+", "-", one.name).lower(): one.version for one in importlib.metadata.distributions() if one.name
-    }
+    # A program that has imported setuptools, as PySyft does, finds the copies that setuptools carries on its path too.
+    path = [one for one in sys.path if Path(one).name != "_vendor"]
+    packages = importlib.metadata.distributions(path=path)
+    found = {re.sub(r"[-_.]+", "-", one.name).lower(): one.version for one in packages if one.name}
     found.pop("wanwu", None)
     components = [_component(name, version) for name, version in sorted(found.items())]
     bill = {

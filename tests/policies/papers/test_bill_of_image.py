@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
-from policies.papers.bill_of_materials import bill_of_image, bill_of_materials
+import pytest
+
+from policies.papers.bill_of_materials import bill_digest, bill_of_image, bill_of_materials
 
 STATUS = """Package: libc6
 Status: install ok installed
@@ -47,3 +50,17 @@ def test_the_bill_of_an_image_is_valid_cyclonedx() -> None:
     from cyclonedx.validation.json import JsonStrictValidator
 
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(bill_of_image(STATUS, RELEASE)) is None
+
+
+def test_a_program_that_carries_copies_of_packages_on_its_path_has_the_same_bill(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a datasite's process has once PySyft is imported: its receipts named another bill than `sbom` writes."""
+    before = bill_digest(bill_of_materials.__wrapped__())
+    carried = tmp_path / "_vendor" / "copied-1.0.dist-info"
+    carried.mkdir(parents=True)
+    (carried / "METADATA").write_text("Metadata-Version: 2.1\nName: copied\nVersion: 1.0\n")
+    monkeypatch.syspath_prepend(str(carried.parent))
+    assert bill_digest(bill_of_materials.__wrapped__()) == before
+    monkeypatch.syspath_prepend(str(carried.parent.rename(tmp_path / "installed")))
+    assert bill_digest(bill_of_materials.__wrapped__()) != before
