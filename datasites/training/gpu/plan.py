@@ -6,8 +6,14 @@ import math
 from dataclasses import dataclass
 
 POINT, TAPS, GATHER = 0, 1, 2  # how rows lie: one tap; tiles within a tap; tiles across taps
+# How operands are multiplied: as they are; in halves, each product of such by itself; such products as positions that
+# lie behind each other.
+WHOLE, APART, BEHIND = 0, 1, 2
 _LEAST = 16  # numbers on a side that a tensor core takes
 _MOST_TILE = 128
+_MOST_STEPS = 64  # positions that are loaded at once
+_WORTH_IT = 0.75  # of the positions that products apart take, which is when they are put behind each other
+_PER_PROGRAM = 32  # blocks of positions that one program takes norms of, at most
 PROCESSORS = 132  # of an H100 or H200; a choice of speed
 TOGETHER = 64  # pictures that are added in float32, as in `dp_sgd.weighted_sums`
 
@@ -72,9 +78,11 @@ class Plan:
 
     Attributes:
         kind: `POINT`, `TAPS` or `GATHER`.
+        products: `WHOLE`, `APART` or `BEHIND`.
         rows: Of a tile, among taps and channels.
         columns: Of a tile, among outputs.
         steps: Positions that are multiplied at once.
+        blocks: Such steps, of a picture in one view.
         warps: Of a program.
         stages: Loads that are under way.
         row_tiles: Tiles of one group's rows.
@@ -84,9 +92,11 @@ class Plan:
     """
 
     kind: int
+    products: int
     rows: int
     columns: int
     steps: int
+    blocks: int
     warps: int
     stages: int
     row_tiles: int
@@ -114,19 +124,22 @@ def plan_of(geometry: Geometry, *, halves: int) -> Plan:
         rows = _MOST_TILE // 2
     columns = min(_MOST_TILE, _power(outputs))
     row_tiles = -(-channels // rows) * geometry.taps if kind == TAPS else -(-channels * geometry.taps // rows)
-    steps = min(64 // halves, _power(geometry.places))
+    products, steps, blocks = _positions(geometry.places, halves)
     column_tiles = -(-outputs // columns)
     tiles = row_tiles * column_tiles * geometry.groups
-    work = geometry.views * -(-geometry.places // steps)
     pictures = geometry.pictures
-    per_norm = max(1, min(pictures, tiles * pictures // (PROCESSORS * 8), max(1, 16 // work)))
+    most = max(1, _PER_PROGRAM // (geometry.views * blocks))
+    per_norm = max(1, min(pictures, tiles * pictures // (PROCESSORS * 8), most))
     splits = max(1, min(pictures, PROCESSORS * 3 // tiles))
+    large = _MOST_TILE**2 // (2 if kind == GATHER else 1)  # with 4 warps, numbers of it would leave the registers
     return Plan(
         kind=kind,
+        products=products,
         rows=rows,
         columns=columns,
         steps=steps,
-        warps=8 if rows * columns >= _MOST_TILE**2 and halves == 2 else 4,
+        blocks=blocks,
+        warps=8 if rows * columns >= large else 4,
         stages=3,
         row_tiles=row_tiles,
         column_tiles=column_tiles,
@@ -142,6 +155,17 @@ def padded_channels(channels: int) -> int:
         channels: Of the inputs.
     """
     return next((width for width in (4, 8, 16) if channels <= width), channels)
+
+
+def _positions(places: int, halves: int) -> tuple[int, int, int]:
+    """How operands are multiplied, in what steps, and how many steps a picture takes."""
+    steps = min(_MOST_STEPS // halves, _power(places))
+    blocks = -(-places // steps)
+    if halves == 1:
+        return WHOLE, steps, blocks
+    long = min(_MOST_STEPS, _power(3 * places))
+    many = -(-3 * places // long)
+    return (BEHIND, long, many) if many * long <= _WORTH_IT * 3 * blocks * steps else (APART, steps, blocks)
 
 
 def _kind(geometry: Geometry, channels: int) -> int:

@@ -3,6 +3,10 @@
 A layer's gradient of one picture is the sum over positions of a patch of its input times the gradient of an output:
 `acc`, a tile of rows (tap, channel) and columns (output), added up in float32. What is done with `acc` is a choice at
 compile time, so what is measured and what is summed have the same bits.
+
+Pictures follow each other in one loop: loads for the next one are under way while one is multiplied. Where operands
+are halves and a picture has few positions, its three products lie behind each other as positions, so that fewer of the
+positions that a tensor core takes at once are empty.
 """
 
 from __future__ import annotations
@@ -26,6 +30,8 @@ _VARY = [  # by layer: kernels are not compiled anew for them
 def _patches(
     x: tl.tensor,
     t: tl.tensor,
+    t_ok: tl.tensor,
+    low: tl.tensor,
     c: tl.tensor,
     tap: tl.tensor,
     c_ok: tl.tensor,
@@ -34,10 +40,10 @@ def _patches(
     kind: tl.constexpr,
     deep: tl.constexpr,
 ) -> tl.tensor:
-    """Patches at positions t of one picture, (steps, rows); zero where they leave the picture."""
-    depth, height, width, wide, high, places, stride_z, stride_y, stride_x, padding_z, padding_y, padding_x = layer
+    """Patches at positions t of one picture, (steps, rows); zero where they leave the picture. `low` is added to it."""
+    depth, height, width, wide, high, stride_z, stride_y, stride_x, padding_z, padding_y, padding_x = layer
     tap_z, tap_y, tap_x = tap
-    t_ok = t < places
+    x = x + low[:, None]
     if kind == 0:
         return tl.load(x + t[:, None] * channels + c[None, :], mask=t_ok[:, None] & c_ok[None, :], other=0.0)
     line = t // wide
@@ -69,10 +75,11 @@ def _patches(
 
 @triton.jit
 def _gradients(
-    g: tl.tensor, t: tl.tensor, n: tl.tensor, n_ok: tl.tensor, outputs: tl.tensor, places: tl.tensor
+    g: tl.tensor, t: tl.tensor, t_ok: tl.tensor, low: tl.tensor, n: tl.tensor, n_ok: tl.tensor, outputs: tl.tensor
 ) -> tl.tensor:
-    """Gradients of outputs at positions t of one picture, (steps, columns)."""
-    return tl.load(g + t[:, None] * outputs + n[None, :], mask=(t < places)[:, None] & n_ok[None, :], other=0.0)
+    """Gradients of outputs at positions t of one picture, (steps, columns). `low` is added to its place."""
+    g = g + low[:, None]
+    return tl.load(g + t[:, None] * outputs + n[None, :], mask=t_ok[:, None] & n_ok[None, :], other=0.0)
 
 
 @triton.jit
@@ -80,6 +87,45 @@ def _multiplied(a: tl.tensor, v: tl.tensor, acc: tl.tensor) -> tl.tensor:
     if _INTERPRETED:
         a, v = a.to(tl.float32), v.to(tl.float32)
     return tl.dot(tl.trans(a), v, acc)
+
+
+@triton.jit
+def _added(
+    acc: tl.tensor,
+    x: tl.tensor,
+    g: tl.tensor,
+    b: tl.tensor,
+    i: tl.tensor,
+    where: tl.tensor,
+    layer: tl.tensor,
+    kind: tl.constexpr,
+    deep: tl.constexpr,
+    one: tl.constexpr,
+    products: tl.constexpr,
+    steps: tl.constexpr,
+) -> tl.tensor:
+    """Adds the products of block i of picture b's positions."""
+    c, tap, c_ok, across, n, n_ok, x_step, g_step, outputs, pictures, blocks, places, low_x, low_g = where
+    zero = tl.full((), 0, tl.int64)
+    every = tl.arange(0, steps)
+    row = b if one else i // blocks * pictures + b
+    t = every if one else i % blocks * steps + every
+    x += row * x_step
+    g += row * g_step
+    if products == 2:
+        product = t // places  # high times high, low times high, high times low
+        t = t % places
+        low_a, low_v = (product == 1).to(tl.int64) * low_x, (product == 2).to(tl.int64) * low_g
+        a = _patches(x, t, product < 3, low_a, c, tap, c_ok, across, layer, kind, deep)
+        return _multiplied(a, _gradients(g, t, product < 3, low_v, n, n_ok, outputs), acc)
+    t_ok, none = t < places, every * zero
+    a = _patches(x, t, t_ok, none, c, tap, c_ok, across, layer, kind, deep)
+    v = _gradients(g, t, t_ok, none, n, n_ok, outputs)
+    acc = _multiplied(a, v, acc)
+    if products == 1:
+        acc = _multiplied(_patches(x + low_x, t, t_ok, none, c, tap, c_ok, across, layer, kind, deep), v, acc)
+        acc = _multiplied(a, _gradients(g + low_g, t, t_ok, none, n, n_ok, outputs), acc)
+    return acc
 
 
 @triton.jit
@@ -129,7 +175,7 @@ def products(
     padding_z: tl.tensor, padding_y: tl.tensor, padding_x: tl.tensor, dilation_z: tl.tensor, dilation_y: tl.tensor,
     dilation_x: tl.tensor, taps_y: tl.tensor, taps_x: tl.tensor, taps: tl.tensor, channel_tiles: tl.tensor,
     column_tiles: tl.tensor, blocks: tl.tensor, mode: tl.constexpr, kind: tl.constexpr, deep: tl.constexpr,
-    one: tl.constexpr, halves: tl.constexpr, rows: tl.constexpr, columns: tl.constexpr, steps: tl.constexpr,
+    one: tl.constexpr, products: tl.constexpr, rows: tl.constexpr, columns: tl.constexpr, steps: tl.constexpr,
     narrow: tl.constexpr,
 ) -> None:
     # fmt: on
@@ -144,33 +190,36 @@ def products(
     n = group * own_outputs + n
     c = group * own_channels + c
     across = narrow if kind == 2 else channels  # known to the compiler, few are read at once
-    layer = (depth, height, width, wide, high, places, stride_z, stride_y, stride_x, padding_z, padding_y, padding_x)
+    layer = (depth, height, width, wide, high, stride_z, stride_y, stride_x, padding_z, padding_y, padding_x)
     x_step = (zero + depth) * height * width * across
     g_step = (zero + places) * outputs
-    every = tl.arange(0, steps)
     size = (zero + own_channels) * taps * outputs
     to = out + m[:, None] * outputs + n[None, :]
     ok = c_ok[:, None] & n_ok[None, :]
+    inner = 1 if one else views * blocks
+    first = part * per
+    count = tl.minimum(first + per, pictures) - first
+    where = (c, tap, c_ok, across, n, n_ok, x_step, g_step, outputs, pictures, blocks, places, low_x, low_g)
+    acc = tl.zeros((rows, columns), dtype=tl.float32)
     total = tl.zeros((rows, columns), dtype=tl.float32)
-    for b in range(part * per, tl.minimum(part * per + per, pictures)):
-        acc = tl.zeros((rows, columns), dtype=tl.float32)
-        for i in range(0, 1 if one else views * blocks):
-            row = b if one else i // blocks * pictures + b
-            t = every if one else i % blocks * steps + every
-            own_x, own_g = x + row * x_step, g + row * g_step
-            a = _patches(own_x, t, c, tap, c_ok, across, layer, kind, deep)
-            v = _gradients(own_g, t, n, n_ok, outputs, places)
-            acc = _multiplied(a, v, acc)
-            if halves == 2:
-                acc = _multiplied(_patches(own_x + low_x, t, c, tap, c_ok, across, layer, kind, deep), v, acc)
-                acc = _multiplied(a, _gradients(own_g + low_g, t, n, n_ok, outputs, places), acc)
-        if mode == 2:
-            factor = tl.load(factors + b)
-            total += tl.where(factor > 0, factor * acc, 0.0)
-        else:
-            at = (group * tl.num_programs(0) + tile + zero) * pictures + b
-            tl.store(squares + at, _square_norm(acc))
-            if mode == 1:
-                tl.store(to + (zero + b) * size, acc, mask=ok)
+    if mode == 1:  # a loop in a loop: what stores a tile takes the memory that held what was loaded
+        for b in range(first, first + count):
+            acc = tl.zeros((rows, columns), dtype=tl.float32)
+            for i in range(0, inner):
+                acc = _added(acc, x, g, b, i, where, layer, kind, deep, one, products, steps)
+            tl.store(squares + (group * tl.num_programs(0) + tile + zero) * pictures + b, _square_norm(acc))
+            tl.store(to + (zero + b) * size, acc, mask=ok)
+    else:
+        for k in range(0, count * inner):
+            b = first + k // inner
+            i = k % inner
+            acc = _added(acc, x, g, b, i, where, layer, kind, deep, one, products, steps)
+            if i == inner - 1:
+                if mode == 2:
+                    factor = tl.load(factors + b)
+                    total += tl.where(factor > 0, factor * acc, 0.0)
+                else:
+                    tl.store(squares + (group * tl.num_programs(0) + tile + zero) * pictures + b, _square_norm(acc))
+                acc = tl.zeros((rows, columns), dtype=tl.float32)
     if mode == 2:
         tl.store(to + (zero + part) * size, total, mask=ok)

@@ -70,7 +70,6 @@ class Products:
 
     def _launch(self, mode: int, per: int, factors: torch.Tensor, squares: torch.Tensor, out: torch.Tensor) -> None:
         shape, plan = self.geometry, self._plan
-        blocks = -(-shape.places // plan.steps)
         channels, outputs = shape.channels // shape.groups, shape.outputs // shape.groups
         grid = (plan.tiles, -(-shape.pictures // per), shape.groups)
         products[grid](
@@ -99,12 +98,12 @@ class Products:
             shape.taps,
             -(-channels // plan.rows),
             plan.column_tiles,
-            blocks,
+            plan.blocks,
             mode=mode,
             kind=plan.kind,
             deep=shape.size[0] > 1 or shape.kernel[0] > 1,
-            one=shape.views * blocks == 1,
-            halves=len(self.inputs),
+            one=shape.views * plan.blocks == 1,
+            products=plan.products,
             rows=plan.rows,
             columns=plan.columns,
             steps=plan.steps,

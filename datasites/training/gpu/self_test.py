@@ -30,11 +30,12 @@ def fault(device: torch.device) -> str | None:
 
 
 def _shapes() -> list[Geometry]:
-    """A linear layer, a convolution, and one of few channels."""
+    """A linear layer, a convolution, one of few positions, and one of few channels."""
     p = _PICTURES
     return [
         Geometry(p, 1, 32, 24, 1, (1, 1, 70), (1, 1, 70)),
         Geometry(p, 1, 32, 24, 1, (1, 9, 8), (1, 9, 8), (1, 3, 3), padding=(0, 1, 1)),
+        Geometry(p, 1, 32, 24, 1, (1, 2, 2), (1, 2, 2), (1, 3, 3), padding=(0, 1, 1)),
         Geometry(p, 1, 3, 24, 1, (1, 9, 8), (1, 5, 4), (1, 3, 3), stride=(1, 2, 2), padding=(0, 1, 1)),
     ]
 

@@ -12,7 +12,7 @@ from support.triton_interpreter import DEVICE
 
 from datasites.training.gpu import affine, rows, self_test
 from datasites.training.gpu.packing import packed, turned
-from datasites.training.gpu.plan import Geometry
+from datasites.training.gpu.plan import APART, BEHIND, Geometry, plan_of
 from datasites.training.gpu.products import Products
 
 # Three axes of positions, of which the first are 1 where there are fewer.
@@ -86,12 +86,20 @@ SHAPES = {
     "one axis": shape(18, 8, (1, 1, 9), (1, 1, 3), stride=(1, 1, 2)),
     "three axes": shape(4, 8, (3, 3, 4), (2, 2, 1), stride=(1, 2, 1), padding=(1, 0, 0)),
     "three axes, many channels": shape(16, 8, (3, 2, 3), (2, 1, 2), padding=(1, 0, 1)),
+    "few positions": shape(16, 8, (1, 2, 2), (1, 3, 3), padding=(0, 1, 1)),
+    "nine positions, views": shape(20, 24, (1, 3, 3), views=2),
     "groups": shape(32, 40, (1, 3, 3), (1, 2, 2), groups=2),
 }
 
 
 @pytest.mark.parametrize(
-    ("name", "halves"), [("3 x 3", 1), *((name, 1 + number % 2) for number, name in enumerate(SHAPES, start=1))]
+    ("name", "halves"),
+    [
+        ("3 x 3", 1),
+        ("few positions", 1),
+        ("few positions", 2),
+        *((name, 1 + number % 2) for number, name in enumerate(SHAPES, start=1) if name != "few positions"),
+    ],
 )
 def test_products_norms_and_sums_are_those_of_float64_and_of_each_other(name: str, halves: int) -> None:
     geometry = SHAPES[name]
@@ -108,6 +116,15 @@ def test_products_norms_and_sums_are_those_of_float64_and_of_each_other(name: st
     packed_inputs[:, 0] = torch.nan  # an empty place, or a picture that is not finite
     found = products.weighted_sum(torch.tensor([0.0, 1.0], device=DEVICE))
     assert torch.equal(found, written[1].double())
+
+
+def test_products_of_halves_lie_behind_each_other_where_positions_are_few() -> None:
+    few, more, many = (
+        plan_of(shape(512, 512, (1, side, side), (1, 3, 3), padding=(0, 1, 1)), halves=2) for side in (2, 4, 14)
+    )
+    assert (few.products, few.steps, few.blocks) == (BEHIND, 16, 1)  # in place of three times 16 of which 4 are filled
+    assert (more.products, more.steps, more.blocks) == (APART, 16, 1)
+    assert (many.products, many.steps, many.blocks) == (APART, 32, 7)
 
 
 @pytest.mark.parametrize("size", [1e-38, 1e-25, 1.0, 1e15])

@@ -1,0 +1,36 @@
+"""The product kernels as they are compiled for GPUs, which need not be there for it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PROGRAM = Path(__file__).resolve().parents[3] / "support" / "compiled_kernels.py"
+# What a program may take of a multiprocessor's shared memory, by the capability that it is compiled for: on 8.6, 8.9
+# and 12.0, which run what is like that for 8.0, and on 9.0.
+SHARED = {80: 99 * 1024, 90: 227 * 1024}
+
+
+@pytest.fixture(scope="module")
+def kernels(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    command = [sys.executable, PROGRAM, tmp_path_factory.mktemp("kernels")]
+    found: list[dict[str, Any]] = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    return found
+
+
+def test_every_kernel_multiplies_on_tensor_cores_and_finds_room_in_shared_memory(
+    kernels: list[dict[str, Any]],
+) -> None:
+    assert len(kernels) == 16
+    assert {row["products"] for row in kernels} == {0, 1, 2}
+    assert not [row for row in kernels if row["on_tensor_cores"] == 0 or row["shared"] > SHARED[row["capability"]]]
+
+
+def test_on_hopper_nothing_leaves_the_registers_and_loads_go_on_beside_products(kernels: list[dict[str, Any]]) -> None:
+    hopper = [row for row in kernels if row["capability"] == 90]
+    assert not [row for row in hopper if row["stack"] > 0 or row["loads_beside"] == 0]
