@@ -7,6 +7,7 @@ random keys end with the call. A round is prepared first, without its pictures: 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,9 +17,9 @@ from torch import nn
 
 from datasites.training.dp_sgd.device_look import NOTHING_KEPT, KeptLook
 from datasites.training.dp_sgd.engine_contract import EngineFactory
-from datasites.training.dp_sgd.loader import Loader, in_parts
+from datasites.training.dp_sgd.loader import Batch, Loader
 from datasites.training.dp_sgd.noise import NoisyOptimizer
-from datasites.training.dp_sgd.private_step import PrivateStep, Shaped, find_shape
+from datasites.training.dp_sgd.private_step import PrivateStep, Shaped, find_shape, recorder_on
 from datasites.training.dp_sgd.step_engine import StepEngine
 from datasites.training.engines import ENGINES
 from datasites.training.gpu.step import Recorder
@@ -36,7 +37,7 @@ from policies.plans.server.beside import apart, word_of
 from policies.plans.training import PrivacySpec, TrainingPlan
 
 Progress = Callable[[int, int], None]
-_Step = Callable[[np.ndarray], None]
+_Step = Callable[[np.ndarray, Iterator[Batch]], None]
 
 
 def train_round(
@@ -133,7 +134,7 @@ def prepare_training(
     on_gpu = plan.run.device == "auto" and torch.cuda.is_available()
     device = (process_group.device or "cuda") if on_gpu else "cpu"
     model = build_undrawn(plan.model).to(device).train()
-    private, recorder = None, Recorder(slower) if device.startswith("cuda") else None
+    private, recorder = None, recorder_on(device, slower)
     if plan.privacy is not None:
         factory = engine or ENGINES[plan.run.engine]
         made = factory(model, plan.privacy.max_grad_norm, loss_of(plan.objective))
@@ -202,15 +203,17 @@ class PreparedTraining:
         load = Loader(plan, pictures, random, self.device)
         samples = _samples(plan, pictures, random)
         if self.private is None or plan.privacy is None:
-            step = _plain_step(self, optimizer, load)
+            step, batches_of = _plain_step(self, optimizer), load.in_parts
         else:
             noisy = _noisy(self, plan.privacy, optimizer, load)
-            private = PrivateStep(self.private.shape, self.private.sums, load, noisy, model, self.process_group)
-            step, samples = private.take, partial(private.seated, samples)
-        for number, sample in enumerate(self.process_group.samples(samples, steps=plan.steps_per_round)):
-            _set_learning_rate(optimizer, plan.learning_rate_at(self.round_index * plan.steps_per_round + number))
-            step(sample)
-            progress(number + 1, plan.steps_per_round)
+            private = PrivateStep(self.private.shape, self.private.sums, random, noisy, model, self.process_group)
+            step, batches_of = (lambda _, batches: private.take(batches)), private.batches_of
+            samples = partial(private.seated, samples)
+        with closing(load.steps(self.process_group.samples(samples, steps=plan.steps_per_round), batches_of)) as steps:
+            for number, (sample, batches) in enumerate(steps):
+                _set_learning_rate(optimizer, plan.learning_rate_at(self.round_index * plan.steps_per_round + number))
+                step(sample, batches)
+                progress(number + 1, plan.steps_per_round)
         trained = read_weights(model)
         return {name: trained[name] - np.asarray(self.global_weights[name]) for name in trained}
 
@@ -281,15 +284,15 @@ def _noisy(
     )
 
 
-def _plain_step(prepared: PreparedTraining, optimizer: torch.optim.Optimizer, load: Loader) -> _Step:
+def _plain_step(prepared: PreparedTraining, optimizer: torch.optim.Optimizer) -> _Step:
     """A step of SGD on the mean gradient of a logical batch; an empty one has gradient zero."""
     plan, model = prepared.plan, prepared.model
     add_terms, loss = strategy_terms(plan, model, prepared.beside), loss_of(plan.objective)
 
-    def step(chosen: np.ndarray) -> None:
+    def step(chosen: np.ndarray, batches: Iterator[Batch]) -> None:
         for parameter in model.parameters():
             parameter.grad = torch.zeros_like(parameter)
-        for batch in load(in_parts(chosen, plan.run.physical_batch_size)):
+        for batch in batches:
             (loss(model(batch.inputs), batch.labels) / (plan.augmentation_multiplicity * chosen.size)).backward()
         add_terms()
         optimizer.step()

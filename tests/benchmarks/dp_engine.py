@@ -35,7 +35,6 @@ SLOW_SECONDS, SLOW_REPEATS = 4.0, 1  # an engine whose step takes longer is time
 SHARE_OF_FREE = 0.8  # what a case may take of the machine's memory
 _MMAP_THRESHOLD = -3  # glibc's name for it in malloc.h
 LEARNING_RATE, BOUND = 1e-3, 1.0
-PLACES = 64  # of a batch: the default of a plan
 PRIVACY = {"noise_multiplier": 1.0, "max_grad_norm": BOUND}
 
 Step = Callable[[], None]
@@ -99,6 +98,7 @@ def main() -> None:
     options.add_argument("--bf16", action="store_true", help="under autocast to bfloat16")
     options.add_argument("--channels_last", action="store_true", help="model and pictures in that memory format")
     options.add_argument("--quick", action="store_true", help="on a GPU some cases, without Opacus' engines")
+    options.add_argument("--round", action="store_true", help="also a whole round from a memory map, book_keeping's")
     options.add_argument("--out", type=Path, default=PROJECT / "out" / "bench" / "dp_engine.json")
     chosen = options.parse_args()
     engines = ["sgd", *(engine for engine in chosen.engines if engine != "sgd")]
@@ -122,7 +122,7 @@ def _rows(engines: list[str], chosen: argparse.Namespace) -> Iterator[dict[str, 
     setting = Setting(chosen.device, chosen.bf16, chosen.channels_last, chosen.threads)
     cases = _chosen(dp_engine_gpu.QUICK if chosen.quick else dp_engine_gpu.GPU_CASES, chosen)
     ways = ["sgd", "book_keeping"] if chosen.quick else engines
-    yield from dp_engine_gpu.rows_on_gpu(cases, ways, setting, chosen.repeats)
+    yield from dp_engine_gpu.rows_on_gpu(cases, ways, setting, chosen.repeats, whole_round=chosen.round)
 
 
 def _chosen(cases: tuple[Case, ...], chosen: argparse.Namespace) -> list[Case]:
@@ -159,7 +159,15 @@ def _measured(case: Case, engines: list[str], options: argparse.Namespace) -> li
             if times["loading"]:
                 loading = statistics.median(times["loading"])
                 rows[-1]["loading_share"] = round(loading / (loading + seconds), 3)
+            if options.round:
+                rows[-1] |= _in_process(_round_fields, case, setting)
     return rows
+
+
+def _round_fields(case: Case, setting: Setting) -> dict[str, float]:
+    import dp_engine_round
+
+    return dp_engine_round.round_fields(case, setting)
 
 
 def _memory_fields(found: int | None, plain: int | None) -> dict[str, float | None]:
@@ -176,11 +184,18 @@ def _line(row: dict[str, Any]) -> str:
     if "ratio_to_graph_sgd" in row:
         noise += f"  of SGD's graph {row['ratio_to_graph_sgd']:.2f}, {row['launches_per_step']} launches"
     noise += "".join(f"  {name} slower: {why}" for name, why in row.get("slower", {}).items())
+    noise += _told_of_round(row)
     noise += f", loading {row['loading_share']:.0%}" if "loading_share" in row else ""
     time_columns = f"{head} {row['seconds_per_step']:>8.4f} {row['ratio_to_sgd']:>6.2f}"
     if row["extra_memory_mb"] is None:
         return f"{time_columns} more than {SHARE_OF_FREE:.0%} of the free memory"
     return f"{time_columns} {row['extra_memory_mb']:>7.0f} {row['memory_ratio_to_sgd']:>6.2f}{noise}"
+
+
+def _told_of_round(row: dict[str, Any]) -> str:
+    import dp_engine_round
+
+    return dp_engine_round.told(row)
 
 
 def _in_process(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -248,7 +263,7 @@ def _loading(case: Case, device: str, repeats: int) -> list[float]:
     """Seconds of reading a step's pictures from a memory map, with the largest augmentation."""
     import numpy as np
 
-    from datasites.training.dp_sgd.loader import Loader, in_parts
+    from datasites.training.dp_sgd.loader import Loader
     from datasites.training.pictures.data import LabelledPictures
     from datasites.training.randomness.randomness import SecureRandom
     from policies.plans.training import ModelSpec, RunSpec, TrainingPlan
@@ -267,7 +282,7 @@ def _loading(case: Case, device: str, repeats: int) -> list[float]:
         for _ in range(repeats + 1):
             started = _clock(device)
             drawn = np.random.default_rng(1).permutation(units)[: case.batch, None]
-            for _ in loader(in_parts(drawn, PLACES)):
+            for _ in loader(loader.in_parts(drawn)):
                 pass
             times.append(_clock(device) - started)
     return times[1:]

@@ -52,9 +52,12 @@ _COMPILED_WITH = 8  # pictures: kernels hang on layers, not on how many pictures
 _WARM = 2
 
 
-def rows_on_gpu(cases: list[Case], engines: list[str], setting: Setting, repeats: int) -> Iterator[dict[str, Any]]:
+def rows_on_gpu(
+    cases: list[Case], engines: list[str], setting: Setting, repeats: int, *, whole_round: bool
+) -> Iterator[dict[str, Any]]:
     """Yields a row for each case and engine, in turn."""
     import torch
+    from dp_engine_round import round_fields
 
     print(_hardware(), flush=True)
     print(f"kernels compiled in {_compiled(cases, setting):.0f} s", flush=True)
@@ -72,7 +75,8 @@ def rows_on_gpu(cases: list[Case], engines: list[str], setting: Setting, repeats
                 found = _measured(case, engine, setting, repeats)
                 if engine == "sgd":
                     plain = found
-                yield {**row, **_beside(plain, found, case)}
+                fields = round_fields(case, setting) if whole_round and engine == "book_keeping" else {}
+                yield {**row, **_beside(plain, found, case), **fields}
             except (RuntimeError, NotImplementedError, ValueError, KeyError, WanwuError) as error:
                 yield {**row, "error": said(error)}
             torch.cuda.empty_cache()

@@ -60,12 +60,11 @@ class BatchShape:
             int64, (B, 1 + k): place, counted over all batches, and pictures.
         """
         batches = max(self.batches, self.processes * math.ceil(len(drawn) / (self.places * self.processes)))
-        places = np.arange(batches * self.places)
-        for unit, further in enumerate(
-            random.integers(len(places) - np.arange(len(drawn)))
-        ):  # Fisher and Yates' shuffle
-            places[[unit, unit + further]] = places[[unit + further, unit]]
-        return np.column_stack([places[: len(drawn)], drawn])
+        places = list(range(batches * self.places))  # whose numbers change places twenty times as fast as an array's
+        further = random.integers(len(places) - np.arange(len(drawn)))
+        for unit, other in enumerate((np.arange(len(drawn)) + further).tolist()):  # Fisher and Yates' shuffle
+            places[unit], places[other] = places[other], places[unit]
+        return np.column_stack([np.array(places[: len(drawn)], dtype=np.int64), drawn])
 
     def batches_of(self, seated: np.ndarray, rank: int) -> np.ndarray:
         """The batches that one process computes.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import resource
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,16 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from datasites.training.dp_sgd.engine_contract import Inputs
+from datasites.training.pictures.reports import empty_inputs
+from policies.errors import OutOfMemory
+from policies.plans.training import TrainingPlan
 
 # Inputs, outputs and their gradients beside each other, and what a convolution needs to work in.
 _TIMES_FORWARD = 3
 _SHARE_OF_FREE = 0.6
+_AHEAD_BYTES = 1 << 28  # of a GPU's memory, for batches that lie ready
+_FEWEST_AHEAD, _MOST_AHEAD = 2, 8
+_WHILE_CHANGED = 2  # batches' memory, beside those two that are tried beforehand, that changing one takes
 # glibc's names in malloc.h: blocks taken from the system one by one, and free memory above which some is given back.
 _MMAP_MAX, _TRIM_THRESHOLD = -4, -1
 
@@ -75,6 +83,57 @@ def free_bytes(device: torch.device) -> int | None:
 def is_out_of_memory(error: Exception) -> bool:
     """Whether the processor's or the GPU's memory was too small; torch has a class of its own for the latter alone."""
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+@contextlib.contextmanager
+def memory_is_told_of() -> Iterator[None]:
+    """Lets want of memory be told as such, whoever says it.
+
+    Raises:
+        OutOfMemory: In place of what the processor or the GPU said.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise OutOfMemory(
+            "The hospital's memory did not hold a part of a step. Set a smaller physical_batch_size."
+        ) from None
+
+
+def batches_ahead(plan: TrainingPlan, places: int) -> int:
+    """How many batches of a training plan lie ready on a GPU beside the one that is in use.
+
+    Args:
+        plan: Says what a batch's pictures are.
+        places: Of a batch, at most.
+    """
+    return max(_FEWEST_AHEAD, min(_MOST_AHEAD, _AHEAD_BYTES // _batch_bytes(plan, places)))
+
+
+def room_for_batches_ahead(plan: TrainingPlan, places: int, device: str) -> torch.Tensor:
+    """Takes as much of a GPU's memory as the batches that will lie ready there take, beside two that are tried.
+
+    Args:
+        plan: As `batches_ahead`.
+        places: Likewise, of each batch.
+        device: As torch names it; on a processor no batch lies ready, and nothing is taken.
+
+    Returns:
+        uint8, (bytes,), to be let go when all else was tried beside it.
+
+    Raises:
+        OutOfMemory: Memory does not hold them.
+    """
+    size = (batches_ahead(plan, places) + _WHILE_CHANGED) * _batch_bytes(plan, places)
+    with memory_is_told_of():
+        return torch.empty(size if device.startswith("cuda") else 0, dtype=torch.uint8, device=device)
+
+
+def _batch_bytes(plan: TrainingPlan, places: int) -> int:
+    empty = empty_inputs(plan.model, places * plan.pictures_per_patient * plan.augmentation_multiplicity)
+    return sum(part.numel() * part.element_size() for part in (empty if isinstance(empty, tuple) else (empty,)))
 
 
 class _Counter(TorchDispatchMode):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,15 +12,17 @@ from torch import nn
 
 from datasites.training.dp_sgd.batch_shape import BatchShape, most_drawn
 from datasites.training.dp_sgd.device_look import NOTHING_KEPT, DeviceLook, KeptLook, device_text, most_memory
-from datasites.training.dp_sgd.loader import Loader
-from datasites.training.dp_sgd.memory import pictures_that_fit
+from datasites.training.dp_sgd.loader import Batch
+from datasites.training.dp_sgd.memory import pictures_that_fit, room_for_batches_ahead
 from datasites.training.dp_sgd.noise import NoisyOptimizer
 from datasites.training.dp_sgd.self_check import check_places, made_up_batch, make_up_weights
+from datasites.training.dp_sgd.side_stream import GraphBesideThreads
 from datasites.training.dp_sgd.step_engine import StepEngine
 from datasites.training.dp_sgd.step_sums import CalledSums, RecordedSums, StepSums
 from datasites.training.gpu.step import Recorder
 from datasites.training.pictures.reports import empty_inputs
 from datasites.training.process_group.process_group import ProcessGroup
+from datasites.training.randomness.randomness import SecureRandom
 from policies.errors import NotRepeatable, OutOfMemory
 from policies.plans.training import TrainingPlan
 
@@ -32,7 +34,7 @@ class PrivateStep:
     Attributes:
         shape: Of all steps.
         sums: Adds up a step's batches.
-        load: Reads the pictures.
+        random: Draws the places.
         optimizer: Adds the noise and takes the step, in the first process.
         model: The first one's parameters, everywhere.
         process_group: The processes.
@@ -40,13 +42,13 @@ class PrivateStep:
 
     shape: BatchShape
     sums: StepSums
-    load: Loader
+    random: SecureRandom
     optimizer: NoisyOptimizer
     model: nn.Module
     process_group: ProcessGroup
 
     def seated(self, samples: Callable[[], Iterator[np.ndarray]]) -> Iterator[np.ndarray]:
-        """Gives the drawn units of each step their places; for `take`.
+        """Gives the drawn units of each step their places; for `batches_of`.
 
         Args:
             samples: Draws the steps' units, each int64, (units, 1 + pictures_each).
@@ -55,9 +57,20 @@ class PrivateStep:
             For each step what `BatchShape.seat` makes of its sample, of the batches' shape.
         """
         for drawn in samples():
-            yield self.shape.seat(drawn, self.load.random)
+            yield self.shape.seat(drawn, self.random)
 
-    def take(self, seated: np.ndarray) -> None:
+    def batches_of(self, sample: np.ndarray) -> Iterable[np.ndarray]:
+        """The batches that this process computes.
+
+        Args:
+            sample: What `seated` returned for a step, the same in all processes.
+
+        Returns:
+            int64, (batches, places, k): see `BatchShape.batches_of`.
+        """
+        return self.shape.batches_of(sample, self.process_group.rank)
+
+    def take(self, batches: Iterable[Batch]) -> None:
         """Takes one step.
 
         Guarantees:
@@ -66,13 +79,12 @@ class PrivateStep:
             unit's place, depends on who else was drawn. Between batches and processes sums are float64.
 
         Args:
-            seated: What `BatchShape.seat` returned, of its shape, the same in all processes.
+            batches: What `batches_of` gave, read.
 
         Raises:
             OutOfMemory: Memory no longer holds what it held before the round: nothing is made smaller now.
         """
-        sums = self.sums(self.load(self.shape.batches_of(seated, self.process_group.rank)))
-        sums = self.process_group.reduce(sums)
+        sums = self.process_group.reduce(self.sums(batches))
         if self.process_group.is_first:
             self.optimizer.step_with(sums)
         self.process_group.broadcast(self.model)
@@ -89,6 +101,16 @@ class Shaped:
 
     shape: BatchShape
     sums: StepSums
+
+
+def recorder_on(device: str, told: Callable[[str], None]) -> Recorder | None:
+    """Returns what records a round's work on a GPU, also while batches are read ahead; None on a processor.
+
+    Args:
+        device: As torch names it.
+        told: Told the name of what is done in a slower way than there is for it.
+    """
+    return Recorder(told, GraphBesideThreads) if device.startswith("cuda") else None
 
 
 def find_shape(
@@ -161,10 +183,13 @@ def _tried(
         return None
     one, other = (made_up_batch(plan.model, places, views, engine.device, number=number) for number in (0, 1))
     try:
+        room = room_for_batches_ahead(plan, places, engine.device)
         norms = check_places(engine, one, other)
         if norms is None:
             return None
-        return norms, CalledSums(engine) if recorder is None else RecordedSums(engine, recorder, one)
+        sums = CalledSums(engine) if recorder is None else RecordedSums(engine, recorder, one)
+        del room  # there was room for it beside all of this
+        return norms, sums
     except OutOfMemory:
         if places == 1:
             raise

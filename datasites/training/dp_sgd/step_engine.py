@@ -11,8 +11,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from datasites.training.dp_sgd.engine_contract import ClippedGradients
 from datasites.training.dp_sgd.loader import Batch
-from datasites.training.dp_sgd.memory import is_out_of_memory
-from policies.errors import OutOfMemory
+from datasites.training.dp_sgd.memory import memory_is_told_of
 
 # Not the memory-efficient one, whose way back adds in an order of chance: seen with float32 on an H200.
 _ATTENTION = [SDPBackend.FLASH_ATTENTION, SDPBackend.CUDNN_ATTENTION, SDPBackend.MATH]
@@ -38,7 +37,7 @@ class StepEngine:
         Raises:
             OutOfMemory: Memory did not hold the batch.
         """
-        with self._same_kernels(), _memory_is_told_of():
+        with self._same_kernels(), memory_is_told_of():
             return self.engine.clipped_sum(batch.inputs, batch.labels, batch.counted)
 
     def norms_and_sum(self, batch: Batch) -> tuple[torch.Tensor, list[torch.Tensor]]:
@@ -47,7 +46,7 @@ class StepEngine:
         Raises:
             OutOfMemory: Memory did not hold the batch.
         """
-        with self._same_kernels(), _memory_is_told_of():
+        with self._same_kernels(), memory_is_told_of():
             return self.engine.norms_and_sum(batch.inputs, batch.labels, batch.counted)
 
     def norms(self, batch: Batch) -> torch.Tensor:
@@ -56,7 +55,7 @@ class StepEngine:
         Raises:
             OutOfMemory: Memory did not hold the batch.
         """
-        with self._same_kernels(), _memory_is_told_of():
+        with self._same_kernels(), memory_is_told_of():
             return self.engine.norms(batch.inputs, batch.labels, len(batch.labels) // len(batch.counted))
 
     @contextlib.contextmanager
@@ -73,15 +72,3 @@ class StepEngine:
                 yield
         finally:
             cudnn.benchmark, cudnn.deterministic = before
-
-
-@contextlib.contextmanager
-def _memory_is_told_of() -> Iterator[None]:
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise OutOfMemory(
-            "The hospital's memory did not hold a part of a step. Set a smaller physical_batch_size."
-        ) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,7 @@ from policies.plans.tokeniser import TextForm
 PIXEL_ZERO = 128.0
 PIXEL_UNIT = 64.0
 DEEP_UNIT = 257.0  # of 16 bits: 65,535 is what 255 is of 8
+_CHANGES = {"none": 0, "flips": 2, "flips_and_turns": 3}
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +122,24 @@ def to_tensor(images: np.ndarray, device: str = "cpu") -> torch.Tensor:
     return pictures.sub_(PIXEL_ZERO).div_(PIXEL_UNIT)
 
 
+def normalised(stored: torch.Tensor) -> torch.Tensor:
+    """Returns what `to_tensor` does, of pictures that lie on their device already.
+
+    Args:
+        stored: uint8, (B, C, H, W), in any memory format; or int16, the bits of uint16; or float32, features.
+    """
+    if stored.dtype == torch.float32:
+        return stored.contiguous()
+    out = torch.empty(stored.shape, dtype=torch.float32, device=stored.device)
+    if stored.dtype == torch.int16:
+        values = stored.to(torch.int32).bitwise_and_(0xFFFF).to(torch.float32)
+        # Divided by a tensor: for a number torch multiplies by its inverse on a GPU, which rounds otherwise.
+        torch.div(values, torch.full((), DEEP_UNIT, device=stored.device), out=out).sub_(PIXEL_ZERO)
+    else:
+        torch.sub(stored, PIXEL_ZERO, out=out)
+    return out.div_(PIXEL_UNIT)
+
+
 def grey_of(dtype: np.dtype) -> int:
     """What stands in an empty place: the grey that `to_tensor` makes 0; of features 0 itself."""
     if dtype == np.float32:
@@ -140,12 +160,37 @@ def augment(batch: torch.Tensor, kind: str, random: SecureRandom) -> torch.Tenso
         PlanError: `flips_and_turns` of pictures that are not square, or an unknown kind.
     """
     check_augmentation(kind, height=batch.shape[2], width=batch.shape[3])
-    if kind == "none":
-        return batch
-    batch = _changed(batch, batch.flip(3), random)
-    batch = _changed(batch, batch.flip(2), random)
-    if kind == "flips_and_turns":
-        batch = _changed(batch, batch.transpose(2, 3), random)
+    return changed(batch, torch.from_numpy(draw_changes(kind, len(batch), random)).to(batch.device))
+
+
+def draw_changes(kind: str, count: int, random: SecureRandom) -> np.ndarray:
+    """Returns for each kind of change which pictures take it: bool, (changes, count), for `changed`.
+
+    Args:
+        kind: As `augment`, checked.
+        count: How many pictures.
+        random: Decides.
+    """
+    chosen = np.empty((_CHANGES[kind], count), dtype=bool)
+    for row in chosen:
+        row[:] = random.bernoulli(0.5, count)
+    return chosen
+
+
+def changed(batch: torch.Tensor, changes: torch.Tensor) -> torch.Tensor:
+    """Returns pictures of which each took the changes that were drawn for it.
+
+    Args:
+        batch: (B, C, H, W), of any type and memory format, which stay.
+        changes: bool, (changes, B), as `draw_changes` drew them, on the same device.
+    """
+    others: tuple[Callable[[torch.Tensor], torch.Tensor], ...] = (
+        lambda pictures: pictures.flip(3),
+        lambda pictures: pictures.flip(2),
+        lambda pictures: pictures.transpose(2, 3),
+    )
+    for chosen, other in zip(changes, others, strict=False):
+        batch = torch.where(chosen[:, None, None, None], other(batch), batch)
     return batch
 
 
@@ -155,15 +200,9 @@ def check_augmentation(kind: str, *, height: int, width: int) -> None:
     Raises:
         PlanError: With what to use instead.
     """
-    if kind not in ("none", "flips", "flips_and_turns"):
+    if kind not in _CHANGES:
         raise PlanError(f"augmentation must be one of none, flips, flips_and_turns, got {kind!r}.")
     if kind == "flips_and_turns" and height != width:
         raise PlanError(
             f"augmentation 'flips_and_turns' needs square pictures, these are {height} x {width}. Use 'flips'."
         )
-
-
-def _changed(batch: torch.Tensor, other: torch.Tensor, random: SecureRandom) -> torch.Tensor:
-    """Takes each picture from `other` with probability 1/2, else from `batch`."""
-    chosen = torch.from_numpy(random.bernoulli(0.5, len(batch))).to(batch.device)
-    return torch.where(chosen[:, None, None, None], other, batch)

@@ -104,8 +104,8 @@ def expect_of_all(lines: Sequence[Line], word: bytes) -> None:
 class GroupMemory:
     """The memory and pipes of a process group whose processes are still to be forked.
 
-    The memory holds one sample and, for each process, one row of numbers: the first's parameters, the others' sums.
-    Pages that are never written take no room.
+    The memory holds two samples, of a step and of the next, which may be told before the step is taken; and, for each
+    process, one row of numbers: the first's parameters, the others' sums. Pages that are never written take no room.
 
     Attributes:
         size: Number of processes.
@@ -120,11 +120,10 @@ class GroupMemory:
             parameters: Most numbers that the model has.
             sample: Most numbers that a sample has.
         """
-        start = 8 * (2 + sample)
+        start = 8 * 2 * (2 + sample)
         self._map = mmap.mmap(-1, start + 8 * size * parameters)  # anonymous, shared with what is forked
         self.size = size
-        self._shape: NDArray[np.int64] = np.ndarray(2, dtype=np.int64, buffer=self._map)
-        self._sample: NDArray[np.int64] = np.ndarray(sample, dtype=np.int64, buffer=self._map, offset=16)
+        self._samples: NDArray[np.int64] = np.ndarray((2, 2 + sample), dtype=np.int64, buffer=self._map)
         self.numbers: NDArray[np.float64] = np.ndarray(
             (size, parameters), dtype=np.float64, buffer=self._map, offset=start
         )
@@ -145,11 +144,13 @@ class GroupMemory:
                 os.close(line.tells)
         return tuple(line for holder, line in self._lines if holder == rank)
 
-    def write_sample(self, sample: np.ndarray) -> None:
-        """Leaves a sample for the others: int64, (B, columns)."""
-        self._shape[:] = sample.shape
-        self._sample[: sample.size] = sample.ravel()
+    def write_sample(self, sample: np.ndarray, step: int) -> None:
+        """Leaves a step's sample for the others, int64, (B, columns), in place of that of the step before the last."""
+        place = self._samples[step % 2]
+        place[2 : 2 + sample.size] = sample.ravel()
+        place[:2] = sample.shape
 
-    def read_sample(self) -> np.ndarray:
-        """The sample that the first process left, int64, (B, columns)."""
-        return self._sample[: self._shape.prod()].reshape(self._shape).copy()
+    def read_sample(self, step: int) -> np.ndarray:
+        """The sample that the first process left for a step, int64, (B, columns)."""
+        place = self._samples[step % 2]
+        return place[2 : 2 + place[:2].prod()].reshape(place[:2]).copy()

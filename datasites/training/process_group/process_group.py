@@ -38,6 +38,8 @@ class ProcessGroup(Protocol):
     def samples(self, drawn: Callable[[], Iterator[np.ndarray]], *, steps: int) -> Iterator[np.ndarray]:
         """Yields each step's sample, the same in every process: which of its batches each computes follows from it.
 
+        A step's sample may be asked for before the step before it is taken, in all processes or in none.
+
         Args:
             drawn: Draws the samples, int64, (B, columns) each; called in the first process alone.
             steps: Number of samples.

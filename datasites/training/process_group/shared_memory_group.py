@@ -65,20 +65,21 @@ class SharedMemoryGroup:
             line.give_up(why)
 
     def samples(self, drawn: Callable[[], Iterator[np.ndarray]], *, steps: int) -> Iterator[np.ndarray]:
-        """See `ProcessGroup.samples`.
+        """See `ProcessGroup.samples`. The memory has room for those of two steps: the others have read a step's sample
+        when they give their sums of the step before it.
 
         Raises:
             ProcessGroupBroken: Another process has ended.
         """
         samples = drawn() if self.is_first else None
-        for _ in range(steps):
+        for step in range(steps):
             if samples is not None:
                 sample = next(samples)
-                self._memory.write_sample(sample)
+                self._memory.write_sample(sample, step)
                 self._tell(_SAMPLE)
             else:
                 self._expect(_SAMPLE)
-                sample = self._memory.read_sample()
+                sample = self._memory.read_sample(step)
             yield sample
 
     def all_reduce_min(self, number: float) -> float:

@@ -16,6 +16,7 @@ from datasites.training.randomness.randomness import Noise
 
 _CONSTANTS = struct.unpack("<4i", b"expand 32-byte k")
 _DOUBLE_ROUNDS = 10
+_KEY_BYTES, _SETTINGS_BYTES = 32, 24
 _TILES_AT_ONCE = 1 << 13  # of values that torch's functions make at once
 
 
@@ -32,8 +33,9 @@ class DeviceKey:
     """
 
     def __init__(self, device: torch.device, kernel: ModuleType | None = None) -> None:
-        self._key = torch.zeros(8, dtype=torch.int32, device=device)
-        self._settings = torch.zeros(3, dtype=torch.float64, device=device)
+        self._memory = torch.zeros(_KEY_BYTES + _SETTINGS_BYTES, dtype=torch.uint8, device=device)
+        self._key = self._memory[:_KEY_BYTES].view(torch.int32)
+        self._settings = self._memory[_KEY_BYTES:].view(torch.float64)
         self._kernel = kernel
 
     def renew(self, noise: Noise, step: float) -> None:
@@ -43,10 +45,10 @@ class DeviceKey:
             noise: Its key is used for nothing else.
             step: Of the lattice, a power of two.
         """
-        # From memory that no later call writes to; the device may read it after this returns.
-        self._key.copy_(torch.tensor(struct.unpack("<8i", noise.key), dtype=torch.int32), non_blocking=True)
-        settings = torch.tensor([noise.spread / step, 1.0 / step, step], dtype=torch.float64)
-        self._settings.copy_(settings, non_blocking=True)
+        settings = struct.pack("=3d", noise.spread / step, 1.0 / step, step)
+        told = torch.frombuffer(bytearray(noise.key + settings), dtype=torch.uint8)
+        # One copy, from pinned memory: from any other a GPU may let the thread wait for all that it was told before.
+        self._memory.copy_(told.pin_memory() if self._memory.is_cuda else told, non_blocking=True)
 
     def add(self, sums: torch.Tensor, out: torch.Tensor) -> None:
         """Writes the sums with their noise, and wipes the key. It waits for nothing, so that it can be recorded.

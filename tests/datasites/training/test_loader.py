@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
 
 import numpy as np
-import pytest
 
 from datasites.training.dp_sgd.batch_shape import EMPTY
-from datasites.training.dp_sgd.loader import Loader, in_parts, one_ahead
+from datasites.training.dp_sgd.loader import Loader
 from datasites.training.pictures.data import LabelledPictures
 from datasites.training.randomness.randomness import SecureRandom
 from policies.plans.training import ModelSpec, RunSpec, TrainingPlan
@@ -50,40 +48,6 @@ def test_views_of_all_places_follow_each_other():
 
 
 def test_parts_hold_all_pictures_once_and_no_more_than_the_plan_allows():
-    parts = in_parts(np.array([9, 0, 4, 4, 7])[:, None], 3)
+    parts = loader().in_parts(np.array([9, 0, 4, 4, 7])[:, None])
     assert [part.tolist() for part in parts] == [[[9], [0], [4]], [[4], [7]]]
-    assert in_parts(np.empty((0, 1), dtype=np.int64), 3) == []
-
-
-def test_an_item_is_made_while_the_one_before_is_in_use():
-    made, where = [], set()
-
-    def items():
-        for number in range(4):
-            made.append(number)
-            where.add(threading.get_ident())
-            yield number
-
-    ahead = one_ahead(items())
-    assert next(ahead) == 0
-    assert [*ahead] == [1, 2, 3] and made == [0, 1, 2, 3]
-    assert threading.get_ident() not in where
-
-
-def test_no_more_than_one_item_is_made_ahead():
-    made = []
-    ahead = one_ahead(made.append(number) or number for number in range(9))
-    assert next(ahead) == 0
-    ahead.close()
-    assert made in ([0], [0, 1])
-
-
-def test_an_error_of_the_thread_that_loads_reaches_the_one_that_computes():
-    def items():
-        yield 1
-        raise ValueError("broken")
-
-    ahead = one_ahead(items())
-    assert next(ahead) == 1
-    with pytest.raises(ValueError, match="broken"):
-        next(ahead)
+    assert [*loader().in_parts(np.empty((0, 1), dtype=np.int64))] == []

@@ -65,6 +65,30 @@ def test_the_total_is_over_all_processes_in_each_step():
     assert totals == [[31.0, pytest.approx(52.4 + exactly, abs=1e-13)], [31.0, pytest.approx(0.6 + exactly, abs=1e-13)]]
 
 
+def follow_a_step_behind(process_group):
+    """Asks for each sample before it says what it was told of the one before."""
+    told = process_group.samples(lambda: iter(()), steps=4)
+    sample = next(told)
+    while sample is not None:
+        following = next(told, None)
+        process_group.reduce([torch.tensor([float(sample.sum())], dtype=torch.float64)])
+        process_group.broadcast(torch.nn.Linear(1, 1))
+        sample = following
+
+
+def test_the_next_sample_may_be_told_before_the_step_before_it_is_taken():
+    samples = [np.full((1, 3), number) for number in (1, 20, 300, 4000)]
+    with group_of(3, follow_a_step_behind) as process_group:
+        told, totals = process_group.samples(lambda: iter(samples), steps=4), []
+        sample = next(told)
+        while sample is not None:
+            following = next(told, None)
+            totals.append(process_group.reduce([torch.zeros(1, dtype=torch.float64)])[0].item())
+            process_group.broadcast(torch.nn.Linear(1, 1))
+            sample = following
+    assert totals == [2 * 3 * number for number in (1, 20, 300, 4000)]
+
+
 def say_its_numbers(process_group):
     for number in range(50):
         assert process_group.all_reduce_min(7.0 - process_group.rank + number) == 5.0 + number
@@ -185,10 +209,10 @@ def test_numbers_that_the_memory_has_no_room_for_are_refused():
 
 def test_a_sample_is_the_processes_own_copy():
     memory = GroupMemory(2, parameters=1, sample=6)
-    memory.write_sample(np.array([[4, 5], [1, 2]]))
-    read = memory.read_sample()
-    memory.write_sample(np.array([[7, 8, 9]]))
+    memory.write_sample(np.array([[4, 5], [1, 2]]), 0)
+    read = memory.read_sample(0)
+    memory.write_sample(np.array([[7, 8, 9]]), 2)
     assert read.tolist() == [[4, 5], [1, 2]]
     with pytest.raises(ValueError, match="broadcast"):
-        memory.write_sample(np.arange(8).reshape(4, 2))
+        memory.write_sample(np.arange(8).reshape(4, 2), 3)
     memory.lines(-1)
