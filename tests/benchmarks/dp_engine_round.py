@@ -18,7 +18,7 @@ from dp_engine import CLASSES, LEARNING_RATE, PRIVACY, Case, Setting
 _BATCHES = 16  # that the expected draw of a step fills
 _RATE = 0.25
 _WARM_STEPS = 3  # on a GPU the first one is called and the second one recorded
-_TIMED_STEPS = {"cpu": 3, "cuda": 10}
+_TIMED_STEPS = {"cpu": 3, "cuda": 8}
 
 
 def round_fields(case: Case, setting: Setting) -> dict[str, float]:

@@ -11,7 +11,9 @@ import sys
 import numpy as np
 import torch
 from support.ports import free_port
+from support.read_ahead import SeenStreams
 
+from datasites.training.dp_sgd.loader import Loader
 from datasites.training.local_round import train_round
 from datasites.training.models import initial_weights
 from datasites.training.pictures.data import LabelledPictures
@@ -88,6 +90,17 @@ def sharing_memory(out: str) -> None:
     memory = GroupMemory(2, parameters=300_000, sample=8000)
     worker = os.fork()
     found = find(SharedMemoryGroup(memory, 0 if worker else 1), whole=True)
+    _end_together(worker)
+    np.savez(out, **found)
+
+
+def reading_ahead(out: str) -> None:
+    """Forks the other process; writes a round that both took, each sample told before the step before it was taken."""
+    torch.set_num_threads(1)
+    Loader._streams = lambda loader: SeenStreams()  # type: ignore[method-assign, assignment, return-value]
+    memory = GroupMemory(2, parameters=300_000, sample=8000)
+    worker = os.fork()
+    found = small_round(SharedMemoryGroup(memory, 0 if worker else 1), noise=1.0, steps=8)
     _end_together(worker)
     np.savez(out, **found)
 

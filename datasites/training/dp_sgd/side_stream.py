@@ -56,15 +56,21 @@ class SideStream:
 
     def told(self) -> Mark:
         """See `Streams.told`."""
-        return self._side.record_event()
+        return _marked(self._side)
 
     def used(self) -> Mark:
         """See `Streams.used`."""
-        return self._computing.record_event()
+        return _marked(self._computing)
 
     def wait_for(self, mark: Mark) -> None:
         """See `Streams.wait_for`."""
         self._computing.wait_event(cast("torch.cuda.Event", mark))
+
+
+def _marked(stream: torch.cuda.Stream) -> torch.cuda.Event:
+    mark = torch.cuda.Event(blocking=True)  # who waits for it sleeps, and takes no processor from those that work
+    stream.record_event(mark)
+    return mark
 
 
 class Staging:

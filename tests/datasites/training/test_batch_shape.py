@@ -76,6 +76,17 @@ def test_each_unit_has_one_place_in_one_process(count, processes):
     assert sorted(map(tuple, taken)) == [(unit, unit + 100) for unit in range(count)]
 
 
+def test_places_are_those_of_the_shuffle_by_hand():
+    random, twin = SecureRandom.for_tests(3), SecureRandom.for_tests(3)
+    seated = BatchShape(places=4, batches=3).seat(units(9), random)
+    left, expected = list(range(12)), []
+    for further in twin.integers(12 - np.arange(9)):
+        expected.append(left[further])
+        left[further] = left[0]
+        left = left[1:]
+    assert seated[:, 0].tolist() == expected and seated.dtype == np.int64
+
+
 def test_a_units_place_does_not_depend_on_who_else_was_drawn():
     shape, random = BatchShape(places=2, batches=2), SecureRandom.for_tests(2)
     pairs = {count: np.zeros((4, 4)) for count in (2, 3, 4)}

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from datasites.training.pictures.data import LabelledPictures, augment, to_tensor
+from datasites.training.pictures.data import (
+    LabelledPictures,
+    augment,
+    changed,
+    draw_changes,
+    grey_of,
+    normalised,
+    to_tensor,
+)
 from datasites.training.randomness.randomness import SecureRandom
 from policies.errors import DataError, PlanError
 
@@ -71,6 +79,17 @@ def test_bytes_become_numbers_around_zero_with_channels_first():
     assert tensor.tolist() == [[[[-2.0, 0.0]], [[-1.0, 1.0]]]]
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_pictures_on_their_device_become_the_same_numbers_bit_by_bit(dtype):
+    most = {np.uint8: 256, np.uint16: 65536, np.float32: 256}[dtype]
+    images = np.arange(most).reshape(4, -1, 8, 2).astype(dtype)
+    images[0, 0, 0] = grey_of(np.dtype(dtype))
+    stored = torch.from_numpy(images.view(np.int16) if dtype == np.uint16 else images).permute(0, 3, 1, 2)
+    found = normalised(stored)
+    assert torch.equal(found, to_tensor(images)) and found.dtype == torch.float32 and found.is_contiguous()
+    assert found[0, :, 0, 0].tolist() == [0.0, 0.0]
+
+
 def test_a_read_only_memory_map_is_read_and_left_alone(tmp_path):
     np.save(tmp_path / "images.npy", np.full((3, 2, 2, 1), 128, np.uint8))
     images = np.load(tmp_path / "images.npy", mmap_mode="r")
@@ -105,6 +124,16 @@ def test_flips_and_turns_give_the_eight_symmetries_equally_often():
     found = variants("flips_and_turns")
     assert set(found) == symmetries and len(symmetries) == 8
     assert all(abs(n - 1000) < 5 * np.sqrt(8000 / 8 * 7 / 8) for n in found.values())
+
+
+@pytest.mark.parametrize("kind", ["none", "flips", "flips_and_turns"])
+def test_changes_of_bytes_are_those_of_numbers_whatever_the_memory_format(kind):
+    images = np.random.default_rng(0).integers(0, 256, (50, 5, 5, 3), dtype=np.uint8)
+    in_turn = augment(to_tensor(images), kind, SecureRandom.for_tests(1))
+    changes = torch.from_numpy(draw_changes(kind, 50, SecureRandom.for_tests(1)))
+    assert changes.shape == ({"none": 0, "flips": 2, "flips_and_turns": 3}[kind], 50)
+    bytes_ = changed(torch.from_numpy(images).permute(0, 3, 1, 2), changes)
+    assert bytes_.dtype == torch.uint8 and torch.equal(normalised(bytes_), in_turn)
 
 
 def test_turns_of_pictures_that_are_not_square_are_refused():

@@ -10,6 +10,7 @@ from torch import nn
 from datasites.training.book_keeping import BookKeeping
 from datasites.training.dp_sgd.loader import Batch
 from datasites.training.dp_sgd.noise import NoisyOptimizer
+from datasites.training.dp_sgd.private_step import recorder_on
 from datasites.training.dp_sgd.step_engine import StepEngine
 from datasites.training.dp_sgd.step_sums import CalledSums, RecordedSums
 from datasites.training.gpu.step import Recorder
@@ -120,6 +121,21 @@ def test_sums_may_differ_by_the_order_of_float64_additions_and_no_more(engine, f
     recorder = Shifted(factor)
     RecordedSums(engine, recorder, batch_of(6, 1))
     assert bool(recorder.slower) == slower
+
+
+def test_other_threads_may_copy_while_a_round_is_recorded(monkeypatch):
+    begun = []
+
+    class Cuda:
+        capture_end = replay = lambda self: None
+
+        def capture_begin(self, **how):
+            begun.append(how)
+
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", Cuda)
+    recorder_on("cuda", lambda name: None).record("work", lambda: None)()
+    assert begun == [{"capture_error_mode": "thread_local"}]
+    assert recorder_on("cpu", lambda name: None) is None
 
 
 def test_an_error_of_the_work_itself_is_not_taken_for_a_recording_that_failed():

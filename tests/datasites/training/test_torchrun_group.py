@@ -17,6 +17,7 @@ import torch
 from support import process_group_rounds
 from support.nursery import born_training
 from support.ports import free_port
+from support.read_ahead import read_ahead_everywhere
 from support.waiting import CEILING_SECONDS
 
 from datasites.training.local_round import train_round
@@ -93,6 +94,16 @@ def test_the_update_of_two_processes_is_that_of_one_with_the_same_draws(found, n
     alone = process_group_rounds.small_round(SINGLE_PROCESS, noise=1e-6 if name == "all" else 1.0, **settings)
     for parameter, expected in alone.items():
         assert np.allclose(found[f"{name}.{parameter}"], expected, atol=2e-6), parameter
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="CUDA does not survive a fork")
+def test_two_processes_that_read_ahead_make_the_update_of_one_that_does(tmp_path, monkeypatch):
+    forked("reading_ahead", str(tmp_path / "found.npz"))
+    read_ahead_everywhere(monkeypatch)
+    alone = process_group_rounds.small_round(SINGLE_PROCESS, noise=1.0, steps=8)
+    with np.load(tmp_path / "found.npz", allow_pickle=False) as found:
+        assert all(np.allclose(found[name], expected, atol=2e-6) for name, expected in alone.items())
+    assert any(np.abs(values).max() > 1e-2 for values in alone.values())
 
 
 def test_several_processes_without_privacy_are_refused():
