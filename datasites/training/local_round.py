@@ -31,7 +31,7 @@ from datasites.training.pictures.sampler import allocated_steps, poisson_steps
 from datasites.training.process_group.process_group import SINGLE_PROCESS, ProcessGroup
 from datasites.training.randomness.randomness import SecureRandom
 from datasites.training.strategy_terms import strategy_terms
-from policies.errors import DataError, PlanError, RoundRefused
+from policies.errors import PlanError, RoundRefused
 from policies.plans.model_options import check_features
 from policies.plans.server.beside import apart, word_of
 from policies.plans.training import PrivacySpec, TrainingPlan
@@ -68,7 +68,7 @@ def train_round(
         round_index: From 0 to plan.rounds - 1.
         global_weights: float32 by name, exactly what the round takes in, each of its parameter's shape.
         pictures: The hospital's pictures, their classes and their privacy units.
-        progress: Told (steps done, steps in the round) after each step.
+        progress: Told (steps done, steps in the round) after each step; of steps on a GPU once they are done there.
         random: Draws the sample and the noise; a fresh generator keyed by the operating system if None.
             Anything else is for tests and the audit.
         engine: Computes clipped sums in place of the plan's engine; for tests, the audit and benchmarks.
@@ -196,7 +196,7 @@ class PreparedTraining:
             PlanError, DataError, OutOfMemory: As `train_round`.
         """
         plan, model = self.plan, self.model
-        _check_pictures(plan, pictures)
+        check_fit(plan.model, pictures)
         load_weights(model, self.global_weights)
         random = SecureRandom() if random is None else random
         optimizer = _optimizer(plan, model, self.device)
@@ -209,11 +209,12 @@ class PreparedTraining:
             private = PrivateStep(self.private.shape, self.private.sums, random, noisy, model, self.process_group)
             step, batches_of = (lambda _, batches: private.take(batches)), private.batches_of
             samples = partial(private.seated, samples)
-        with closing(load.steps(self.process_group.samples(samples, steps=plan.steps_per_round), batches_of)) as steps:
+        drawn = self.process_group.samples(samples, steps=plan.steps_per_round)
+        with closing(load.steps(drawn, batches_of)) as steps, load.tells_when_done(progress) as tell:
             for number, (sample, batches) in enumerate(steps):
                 _set_learning_rate(optimizer, plan.learning_rate_at(self.round_index * plan.steps_per_round + number))
                 step(sample, batches)
-                progress(number + 1, plan.steps_per_round)
+                tell(number + 1, plan.steps_per_round)
         trained = read_weights(model)
         return {name: trained[name] - np.asarray(self.global_weights[name]) for name in trained}
 
@@ -253,20 +254,6 @@ def _set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
             group["lr"].fill_(rate)
         else:
             group["lr"] = rate
-
-
-def _check_pictures(plan: TrainingPlan, pictures: LabelledPictures) -> None:
-    shape = tuple(pictures.images.shape[1:])
-    if shape != plan.model.image_shape:
-        raise PlanError(
-            f"model.image_shape is {plan.model.image_shape}, the dataset's pictures are {shape}. Set it to {shape}."
-        )
-    check_fit(plan.model, pictures)
-    if int(pictures.labels.max()) >= plan.model.num_classes:
-        raise DataError(
-            f"The dataset has more classes than model.num_classes, {plan.model.num_classes}. Set it to the "
-            "number of classes in the dataset's schema."
-        )
 
 
 def _noisy(

@@ -21,11 +21,16 @@ class SeenMark:
         self.waited = True
         self._seen.waits.append(threading.current_thread().name)
 
+    def query(self) -> bool:
+        return self._seen.is_quick
+
 
 class SeenStreams:
     """`side_stream.Streams` without a device."""
 
     pinned = False
+    is_quick = True
+    """Whether the device is said to have come to each mark at once."""
 
     def __init__(self) -> None:
         self.told_marks: list[SeenMark] = []

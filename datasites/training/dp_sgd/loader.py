@@ -10,6 +10,7 @@ import contextlib
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import cycle
 
@@ -20,7 +21,7 @@ from datasites.training.dp_sgd.batch_shape import EMPTY
 from datasites.training.dp_sgd.engine_contract import Inputs
 from datasites.training.dp_sgd.memory import batches_ahead, memory_is_told_of
 from datasites.training.dp_sgd.reading_ahead import ahead, ahead_of_steps
-from datasites.training.dp_sgd.side_stream import Mark, SideStream, Staging, Streams
+from datasites.training.dp_sgd.side_stream import Mark, Progress, SideStream, Staging, Streams, told_behind
 from datasites.training.pictures.data import LabelledPictures, changed, draw_changes, grey_of, normalised, to_tensor
 from datasites.training.pictures.features import pictures_for
 from datasites.training.pictures.reports import texts_for, to_inputs
@@ -105,6 +106,17 @@ class Loader:
         """
         size = self.plan.run.physical_batch_size
         return [sample[start : start + size] for start in range(0, len(sample), size)]
+
+    def tells_when_done(self, progress: Progress) -> AbstractContextManager[Progress]:
+        """Returns what tells `progress` of steps, in order: of none before the device has done it, at the end of all.
+
+        A GPU is batches behind the thread that takes the steps, which looks after each step how far it has come.
+
+        Args:
+            progress: Told (steps done, steps in the round).
+        """
+        streams = self._streams()
+        return contextlib.nullcontext(progress) if streams is None else told_behind(progress, streams.used)
 
     def _drawn(self, batch: np.ndarray) -> _Drawn:
         rows = batch.size * self.plan.augmentation_multiplicity

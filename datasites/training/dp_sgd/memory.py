@@ -22,7 +22,7 @@ from policies.plans.training import TrainingPlan
 _TIMES_FORWARD = 3
 _SHARE_OF_FREE = 0.6
 _AHEAD_BYTES = 1 << 28  # of a GPU's memory, for batches that lie ready
-_FEWEST_AHEAD, _MOST_AHEAD = 2, 8
+_FEWEST_AHEAD, _MOST_AHEAD = 2, 32
 _WHILE_CHANGED = 3  # batches' memory, beside those two that are tried beforehand, that changing one takes
 # glibc's names in malloc.h: blocks taken from the system one by one, and free memory above which some is given back.
 _MMAP_MAX, _TRIM_THRESHOLD = -4, -1

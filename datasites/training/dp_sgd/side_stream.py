@@ -5,11 +5,17 @@ What passes through is private, and stays in the run's process and its GPU.
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Protocol, cast
 
 import torch
+
+Progress = Callable[[int, int], None]
+"""Told (steps done, steps in the round)."""
 
 
 class Mark(Protocol):
@@ -17,6 +23,9 @@ class Mark(Protocol):
 
     def synchronize(self) -> None:
         """Returns once the device has come there; the other threads go on meanwhile."""
+
+    def query(self) -> bool:
+        """Whether the device has come there."""
 
 
 class Streams(Protocol):
@@ -107,6 +116,27 @@ class Staging:
             self._whole[name] = torch.empty(size, dtype=dtype, pin_memory=self._pinned)
         self.parts[name] = self._whole[name][:size].view(shape)
         return self.parts[name]
+
+
+@contextlib.contextmanager
+def told_behind(progress: Progress, mark: Callable[[], Mark]) -> Iterator[Progress]:
+    """Lets progress be told behind what was launched before it, in order; waits at the end alone, for what is left.
+
+    Args:
+        progress: Told by the thread that launches.
+        mark: A mark behind all that was launched so far.
+    """
+    launched: deque[tuple[Mark, int, int]] = deque()
+
+    def tell(done: int, total: int) -> None:
+        launched.append((mark(), done, total))
+        while launched and launched[0][0].query():
+            progress(*launched.popleft()[1:])
+
+    yield tell
+    for behind, done, total in launched:
+        behind.synchronize()
+        progress(done, total)
 
 
 class GraphBesideThreads:

@@ -361,11 +361,20 @@ def test_a_round_that_is_ended_from_outside_leaves_no_thread(monkeypatch):
         round_of(PRIVATE, progress=stop)
 
 
+@pytest.mark.parametrize("quick", [True, False])
+def test_progress_is_told_in_order_once_the_device_has_done_a_step(monkeypatch, quick):
+    streams = read_ahead_everywhere(monkeypatch)
+    streams.is_quick, told = quick, []
+    round_of(PRIVATE, progress=lambda done, total: told.append((done, total, len(streams.used_marks))))
+    assert [done for done, _, _ in told] == [1, 2, 3, 4, 5] and {total for _, total, _ in told} == {5}
+    assert (told[0][2] < told[-1][2]) == quick, "what is not done when all is launched is told then"
+
+
 @pytest.mark.parametrize(
     ("size", "places", "views", "most"),
-    [(64, 512, 1, 8), (224, 128, 1, 3), (224, 128, 2, 2), (6, 1, 1, 8), (224, 4096, 4, 2)],
+    [(64, 512, 1, 10), (224, 128, 1, 3), (224, 128, 2, 2), (6, 1, 1, 32), (224, 4096, 4, 2)],
 )
-def test_as_many_batches_lie_ready_as_256_mib_hold_from_two_to_eight(size, places, views, most):
+def test_as_many_batches_lie_ready_as_256_mib_hold_from_two_to_32(size, places, views, most):
     plan = plan_of(size=size, augmentation="flips", augmentation_multiplicity=views)
     assert batches_ahead(plan, places) == most
     batch = 4 * 3 * size * size * places * views
