@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -14,6 +15,7 @@ from typing import Protocol, cast
 
 import torch
 
+_LOOKS_EVERY_SECONDS = 0.0002
 Progress = Callable[[int, int], None]
 """Told (steps done, steps in the round)."""
 
@@ -65,21 +67,32 @@ class SideStream:
 
     def told(self) -> Mark:
         """See `Streams.told`."""
-        return _marked(self._side)
+        return _DeviceMark(self._side)
 
     def used(self) -> Mark:
         """See `Streams.used`."""
-        return _marked(self._computing)
+        return _DeviceMark(self._computing)
 
     def wait_for(self, mark: Mark) -> None:
         """See `Streams.wait_for`."""
-        self._computing.wait_event(cast("torch.cuda.Event", mark))
+        self._computing.wait_event(cast("_DeviceMark", mark).event)
 
 
-def _marked(stream: torch.cuda.Stream) -> torch.cuda.Event:
-    mark = torch.cuda.Event(blocking=True)  # who waits for it sleeps, and takes no processor from those that work
-    stream.record_event(mark)
-    return mark
+class _DeviceMark:
+    """An event that is looked at now and then: a wait for it takes no processor from those that work.
+
+    A blocking event would do the same, but asks more of the driver than a run that is closed in is known to get.
+    """
+
+    def __init__(self, stream: torch.cuda.Stream) -> None:
+        self.event = stream.record_event()
+
+    def query(self) -> bool:
+        return bool(self.event.query())
+
+    def synchronize(self) -> None:
+        while not self.query():
+            time.sleep(_LOOKS_EVERY_SECONDS)
 
 
 class Staging:

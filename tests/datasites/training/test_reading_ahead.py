@@ -20,6 +20,7 @@ from datasites.training.dp_sgd.batch_shape import EMPTY
 from datasites.training.dp_sgd.loader import Loader
 from datasites.training.dp_sgd.memory import batches_ahead, room_for_batches_ahead
 from datasites.training.dp_sgd.reading_ahead import ahead, ahead_of_steps
+from datasites.training.dp_sgd.side_stream import _DeviceMark
 from datasites.training.local_round import train_round
 from datasites.training.models import initial_weights
 from datasites.training.pictures.data import LabelledPictures
@@ -270,6 +271,23 @@ def test_memory_is_written_again_only_when_the_device_has_read_it_and_batches_go
     assert taken == 160 and sent == list(range(20)) == filled.at
     assert streams.used_marks[-1].waited, "before its memory is anybody else's"
     assert threading.current_thread().name not in streams.waits[:-1], "who computes does not wait"
+
+
+def test_who_waits_for_a_device_looks_until_it_has_come_there():
+    looks = []
+
+    class Stream:
+        def record_event(self):
+            return self
+
+        def query(self):
+            looks.append(threading.current_thread())
+            return len(looks) == 4
+
+    mark = _DeviceMark(Stream())
+    assert not mark.query() and looks
+    mark.synchronize()
+    assert len(looks) == 4
 
 
 PRIVATE = TrainingPlan(
