@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from functools import cache
 from typing import Protocol, cast
 
 import torch
@@ -58,7 +59,7 @@ class SideStream:
     pinned = True
 
     def __init__(self, device: str) -> None:
-        self._side = torch.cuda.Stream(device, priority=-1)
+        self._side = _beside(device)
         self._computing = torch.cuda.current_stream(device)
 
     def beside(self) -> AbstractContextManager[object]:
@@ -76,6 +77,12 @@ class SideStream:
     def wait_for(self, mark: Mark) -> None:
         """See `Streams.wait_for`."""
         self._computing.wait_event(cast("_DeviceMark", mark).event)
+
+
+@cache
+def _beside(device: str) -> torch.cuda.Stream:
+    """One for all rounds of the process: what one round's batches lay in serves the next, and no other stream."""
+    return torch.cuda.Stream(device, priority=-1)
 
 
 class _DeviceMark:
