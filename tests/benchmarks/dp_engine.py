@@ -14,6 +14,7 @@ import contextlib
 import ctypes
 import json
 import multiprocessing
+import os
 import resource
 import statistics
 import sys
@@ -101,6 +102,7 @@ def main() -> None:
     options.add_argument("--round", action="store_true", help="also a whole round from a memory map, book_keeping's")
     options.add_argument("--out", type=Path, default=PROJECT / "out" / "bench" / "dp_engine.json")
     chosen = options.parse_args()
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # as runs: a thread that waits sleeps
     engines = ["sgd", *(engine for engine in chosen.engines if engine != "sgd")]
     rows: list[dict[str, Any]] = []
     print(f"{'model':<20} {'size':>4} {'batch':>5}  {'engine':<13} {'s/step':>8} {'ratio':>6} {'MB':>7} {'ratio':>6}")
@@ -320,11 +322,11 @@ def _give_freed_memory_back() -> None:
 
 
 def _clock(device: str) -> float:
-    """Processor seconds of this process on a CPU, seconds on the clock on a GPU."""
-    if device == "cpu":
-        return time.process_time()
+    """Processor seconds of this process on a CPU in one thread; seconds on the clock in several, and on a GPU."""
     import torch
 
+    if device == "cpu":
+        return time.process_time() if torch.get_num_threads() == 1 else time.perf_counter()
     torch.cuda.synchronize()
     return time.perf_counter()
 

@@ -16,7 +16,7 @@ from datasites.training.randomness.gaussian import key_on, noised, step_of
 from datasites.training.randomness.noise_kernel import noise_kernel
 from datasites.training.randomness.randomness import SecureRandom
 
-_TOGETHER = 1 << 16  # numbers that get their noise at once on a processor: so few are copied together for it
+_TOGETHER = 1 << 20  # numbers that get their noise at once on a processor: no more are copied together for it
 
 
 class NoisyOptimizer(DPOptimizerFastGradientClipping):
@@ -132,8 +132,8 @@ def _grouped(parameters: list[torch.nn.Parameter]) -> Iterator[list[torch.nn.Par
     """
     group: list[torch.nn.Parameter] = []
     for parameter in parameters:
-        enough = _TOGETHER if parameter.device.type == "cpu" else math.inf
-        if group and sum(p.numel() for p in group) >= enough:
+        most = _TOGETHER if parameter.device.type == "cpu" else math.inf
+        if group and sum(p.numel() for p in group) + parameter.numel() > most:
             yield group
             group = []
         group.append(parameter)
