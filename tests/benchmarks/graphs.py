@@ -8,7 +8,8 @@ is from the same oracle stands beside, and how far the rules are from it where b
 whose forward pass rounds badly is far from float64 with any rules.
 
 Architectures that exist as built-in models are timed beside these, as a graph and as built in, in turns: what is told
-is the median of the pairs' ratios, of the processor's time for a step's norms and sums.
+is the median of the pairs' ratios, of the processor's time for a step's norms and sums. With `--device cuda` it is time
+by the clock, of a batch that fills the GPU, as rounds compute it: recorded, and by calls besides.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -27,6 +28,10 @@ import torchvision
 from torch import nn
 
 from datasites.training.book_keeping import BookKeeping
+from datasites.training.dp_sgd.loader import Batch
+from datasites.training.dp_sgd.step_engine import StepEngine
+from datasites.training.dp_sgd.step_sums import CalledSums, RecordedSums
+from datasites.training.gpu.step import Recorder
 from datasites.training.models import build_model
 from policies.errors import PlanError
 from policies.plans.model_spec import ModelSpec
@@ -65,7 +70,8 @@ ARCHITECTURES: tuple[tuple[str, str, int, dict[str, object]], ...] = (
 )
 # Built-in models that are timed, all at pictures of 64.
 BUILT_IN = ("resnet18", "resnet50", "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_lite0", "vit_small")
-_PAIRS, _TIMED_PICTURES = 9, 8
+_PAIRS = 9
+_TIMED_PICTURES = {"cpu": 8, "cuda": 512}
 _PICTURES = 2
 _CLASSES = 5
 
@@ -74,17 +80,18 @@ def main() -> None:
     """Measures every architecture, or those that are named."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--only", nargs="*", default=None)
+    parser.add_argument("--device", choices=list(_TIMED_PICTURES), default="cpu", help="where gradients are computed")
     parser.add_argument("--out", type=Path, default=Path("out/bench/graphs.json"))
     arguments = parser.parse_args()
     found = []
     for library, name, side, settings in ARCHITECTURES:
         if arguments.only is None or name in arguments.only:
-            found.append(measured(library, name, side, settings))
+            found.append(measured(library, name, side, settings, arguments.device))
             print(json.dumps(found[-1]), flush=True)
             _kept(arguments.out, found)
     for name in BUILT_IN:
         if arguments.only is None or f"built_in:{name}" in arguments.only:
-            found.append(timed(name))
+            found.append(timed(name, device=arguments.device))
             print(json.dumps(found[-1]), flush=True)
             _kept(arguments.out, found)
 
@@ -94,34 +101,55 @@ def _kept(file: Path, found: Sequence[dict[str, object]]) -> None:
     file.write_text(json.dumps(found, indent=1))
 
 
-def timed(name: str, *, side: int = 64) -> dict[str, object]:
-    """Processor seconds of a step of a built-in model, as it is and as a graph, in turns."""
+def timed(name: str, *, side: int = 64, device: str = "cpu") -> dict[str, object]:
+    """Seconds of a step's norms and sums of a built-in model, as it is and as a graph, in turns."""
     torch.manual_seed(0)
     built_in = build_model(ModelSpec(name, (side, side, 3), _CLASSES))
     own = capture(built_in, image_shape=(side, side, 3), num_classes=_CLASSES).build()
-    pictures, labels = torch.randn(_TIMED_PICTURES, 3, side, side), torch.arange(_TIMED_PICTURES) % _CLASSES
-    counted = torch.ones(_TIMED_PICTURES, dtype=torch.bool)
-    engines = [BookKeeping(model.train(), 1.0) for model in (built_in, own)]
+    count = _TIMED_PICTURES[device]
+    pictures, labels = torch.randn(count, 3, side, side, device=device), torch.arange(count, device=device) % _CLASSES
+    batch = Batch(pictures, labels, torch.ones(count, dtype=torch.bool, device=device))
+    engines = [StepEngine(BookKeeping(model.to(device).train(), 1.0), device, "float32") for model in (built_in, own)]
+    called = _in_turns([CalledSums(engine) for engine in engines], batch)
+    entry: dict[str, object] = {"library": "built in", "name": name, "side": side, "device": device, "batch": count}
+    if device == "cpu":
+        return entry | called
+    recorder = Recorder()
+    recorded = _in_turns([RecordedSums(engine, recorder, batch) for engine in engines], batch)
+    by_calls = {f"{field}_by_calls": value for field, value in called.items()}
+    return entry | recorded | by_calls | {"slower": recorder.slower}
 
-    def seconds(engine: BookKeeping) -> float:
-        started = time.process_time()
-        engine.norms_and_sum(pictures, labels, counted)
-        return time.process_time() - started
 
-    for engine in engines:
-        seconds(engine)
-    pairs = [(seconds(engines[0]), seconds(engines[1])) for _ in range(_PAIRS)]
+def _in_turns(both: Sequence[CalledSums | RecordedSums], batch: Batch) -> dict[str, float]:
+    """Of a built-in model's sums and those of its graph."""
+
+    def seconds(sums: CalledSums | RecordedSums) -> float:
+        clock = _clock(batch.labels.device)
+        started = clock()
+        sums([batch])
+        return clock() - started
+
+    for sums in both:
+        seconds(sums)
+    pairs = [(seconds(both[0]), seconds(both[1])) for _ in range(_PAIRS)]
     return {
-        "library": "built in",
-        "name": name,
-        "side": side,
         "seconds_built_in": median(one for one, _ in pairs),
         "seconds_own": median(other for _, other in pairs),
         "time_over_built_in": median(other / one for one, other in pairs),
     }
 
 
-def measured(library: str, name: str, side: int, settings: dict[str, object]) -> dict[str, object]:
+def _clock(device: torch.device) -> Callable[[], float]:
+    """Processor time, or on a GPU the clock once the GPU has done what it was told."""
+
+    def once_done() -> float:
+        torch.cuda.synchronize(device)
+        return time.perf_counter()
+
+    return time.process_time if device.type == "cpu" else once_done
+
+
+def measured(library: str, name: str, side: int, settings: dict[str, object], device: str) -> dict[str, object]:
     """One architecture: captured or refused, and its gradients' error."""
     torch.manual_seed(0)
     entry: dict[str, object] = {"library": library, "name": name, "side": side}
@@ -136,15 +164,18 @@ def measured(library: str, name: str, side: int, settings: dict[str, object]) ->
         return {**entry, "refused": error.public, "seconds": round(time.perf_counter() - started, 1)}
     entry["seconds"] = round(time.perf_counter() - started, 1)
     entry |= {"nodes": len(captured.graph.nodes), "multiplications": captured.multiplications, "notes": captured.notes}
-    return {**entry, **errors(captured.build(), side)}
+    return {**entry, **errors(captured.build(), side, device)}
 
 
-def errors(model: nn.Module, side: int) -> dict[str, float]:
-    """Relative errors in float32 of the sum of gradients and of norms; see above."""
+def errors(model: nn.Module, side: int, device: str = "cpu") -> dict[str, float]:
+    """Relative errors in float32 of the sum of gradients and of norms, the engine's on the device; see above."""
     made = torch.Generator().manual_seed(1)
     pictures, labels = torch.randn(_PICTURES, 3, side, side, generator=made), torch.arange(_PICTURES) % _CLASSES
     counted = torch.ones(_PICTURES, dtype=torch.bool)
-    norms, sums = BookKeeping(model, 1e9).norms_and_sum(pictures, labels, counted)
+    on_it = [part.to(device) for part in (pictures, labels, counted)]
+    norms, found = StepEngine(BookKeeping(model.to(device), 1e9), device, "float32").norms_and_sum(Batch(*on_it))
+    norms, sums = norms.cpu(), [part.cpu() for part in found]
+    model.cpu()
     losses = F.cross_entropy(model(pictures), labels, reduction="none")
     plain = torch.stack(
         [_flat(torch.autograd.grad(loss, list(model.parameters()), retain_graph=True)).double() for loss in losses]
