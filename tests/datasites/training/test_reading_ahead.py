@@ -8,6 +8,7 @@ import weakref
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from support.waiting import wait_for
 
 from datasites.training.dp_sgd import loader as loaders
 from datasites.training.dp_sgd.batch_shape import EMPTY
-from datasites.training.dp_sgd.loader import Loader
+from datasites.training.dp_sgd.loader import Batch, Loader
 from datasites.training.dp_sgd.memory import batches_ahead, room_for_batches_ahead
 from datasites.training.dp_sgd.reading_ahead import ahead, ahead_of_steps
 from datasites.training.dp_sgd.side_stream import _DeviceMark
@@ -184,7 +185,7 @@ def tensors(batch):
     return [part.cpu() for part in (*inputs, batch.labels, batch.counted)]
 
 
-KINDS = {
+KINDS: dict[str, tuple[dict[str, Any], dict[str, Any], int]] = {
     "bytes": ({}, {}, 1),
     "several views and pictures": ({}, FLIPPED, 2),
     "sixteen bits": ({"dtype": np.uint16}, {"augmentation": "flips"}, 1),
@@ -238,7 +239,8 @@ def test_a_picture_that_is_not_there_is_not_taken_for_another(monkeypatch, row):
 def test_memory_is_written_again_only_when_the_device_has_read_it_and_batches_go_when_it_has_used_them(monkeypatch):
     streams = read_ahead_everywhere(monkeypatch)
     monkeypatch.setattr(loaders, "batches_ahead", lambda plan, places: 2)
-    sent, alive = [], weakref.WeakSet()
+    sent: list[int] = []
+    alive: weakref.WeakSet[Batch] = weakref.WeakSet()
     fill, send = loaders._Stored.fill, loaders._Stored.send
 
     def filled(self, drawn, staging):

@@ -133,7 +133,9 @@ def test_other_threads_may_copy_while_a_round_is_recorded(monkeypatch):
             begun.append(how)
 
     monkeypatch.setattr(torch.cuda, "CUDAGraph", Cuda)
-    recorder_on("cuda", lambda name: None).record("work", lambda: None)()
+    recorder = recorder_on("cuda", lambda name: None)
+    assert recorder is not None
+    recorder.record("work", lambda: None)()
     assert begun == [{"capture_error_mode": "thread_local"}]
     assert recorder_on("cpu", lambda name: None) is None
 
