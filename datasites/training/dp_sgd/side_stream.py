@@ -133,9 +133,16 @@ class Staging:
         """
         size = math.prod(shape)
         if name not in self._whole or len(self._whole[name]) < size:
-            self._whole[name] = torch.empty(size, dtype=dtype, pin_memory=self._pinned)
+            self._whole[name] = self._empty(size, dtype)
         self.parts[name] = self._whole[name][:size].view(shape)
         return self.parts[name]
+
+    def _empty(self, size: int, dtype: torch.dtype) -> torch.Tensor:
+        if self._pinned:
+            with contextlib.suppress(RuntimeError):  # a machine may lock no more memory: any other serves, more slowly
+                return torch.empty(size, dtype=dtype, pin_memory=True)
+            self._pinned = False
+        return torch.empty(size, dtype=dtype)
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ Made on the processor, the noise for a large model would keep a GPU waiting for 
 
 from __future__ import annotations
 
+import contextlib
 import math
 import struct
 from types import ModuleType
@@ -47,8 +48,11 @@ class DeviceKey:
         """
         settings = struct.pack("=3d", noise.spread / step, 1.0 / step, step)
         told = torch.frombuffer(bytearray(noise.key + settings), dtype=torch.uint8)
-        # One copy, from pinned memory: from any other a GPU may let the thread wait for all that it was told before.
-        self._memory.copy_(told.pin_memory() if self._memory.is_cuda else told, non_blocking=True)
+        if self._memory.is_cuda:
+            with contextlib.suppress(RuntimeError):  # a machine may lock no more memory
+                # From any other a GPU may let the thread wait for all that it was told before.
+                told = told.pin_memory()
+        self._memory.copy_(told, non_blocking=True)
 
     def add(self, sums: torch.Tensor, out: torch.Tensor) -> None:
         """Writes the sums with their noise, and wipes the key. It waits for nothing, so that it can be recorded.

@@ -21,7 +21,7 @@ from datasites.training.dp_sgd.batch_shape import EMPTY
 from datasites.training.dp_sgd.loader import Batch, Loader
 from datasites.training.dp_sgd.memory import batches_ahead, room_for_batches_ahead
 from datasites.training.dp_sgd.reading_ahead import ahead, ahead_of_steps
-from datasites.training.dp_sgd.side_stream import _DeviceMark
+from datasites.training.dp_sgd.side_stream import Staging, _DeviceMark
 from datasites.training.local_round import train_round
 from datasites.training.models import initial_weights
 from datasites.training.pictures.data import LabelledPictures
@@ -273,6 +273,14 @@ def test_memory_is_written_again_only_when_the_device_has_read_it_and_batches_go
     assert taken == 160 and sent == list(range(20)) == filled.at
     assert streams.used_marks[-1].waited, "before its memory is anybody else's"
     assert threading.current_thread().name not in streams.waits[:-1], "who computes does not wait"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a machine that locks memory")
+def test_a_machine_that_locks_no_memory_reads_into_any_other():
+    staging = Staging(pinned=True)
+    part = staging.place("images", (3, 4), torch.uint8)
+    assert part.shape == (3, 4) and not part.is_pinned()
+    assert staging.place("images", (2, 4), torch.uint8).data_ptr() == part.data_ptr()
 
 
 def test_who_waits_for_a_device_looks_until_it_has_come_there():
