@@ -11,6 +11,7 @@ It takes buildah, podman or docker, the first that is there.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import platform
@@ -19,7 +20,7 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,6 +90,7 @@ class Build:
         suffix = f"-{self.variant}" if self.variant != "cpu" and target != "serving" else ""
         name = f"localhost/wanwu-{target}:{__version__}{suffix}"
         values = {"VARIANT": self.variant, "VERSION": __version__, "REVISION": _commit("%H"), "CREATED": _commit("%cI")}
+        values |= laid_out()
         values["BASE"] = self.base or f"localhost/wanwu-root:{__version__}{suffix}"
         command = [
             self.tool,
@@ -96,7 +98,7 @@ class Build:
         ]
         command += ["--file", "Containerfile", "--target", target, "--tag", name]
         command += [part for key, value in values.items() for part in ("--build-arg", f"{key}={value}")]
-        if self.source:
+        if self.source and target != "root":
             command += ["--label", f"org.opencontainers.image.source={self.source}"]
         # docker's older builder knows no mounts, and releases before 23 take it unless they are told otherwise.
         told = {**os.environ, "DOCKER_BUILDKIT": "1"} if self.tool == "docker" else None
@@ -146,6 +148,20 @@ class Build:
         run([str(uv), "build", "--quiet", "--wheel", "--out-dir", str(OUT / "wheels"), "."], environment=dated)
         for left in (PROJECT / "build", *PROJECT.glob("*.egg-info")):
             shutil.rmtree(left, ignore_errors=True)
+
+
+def laid_out() -> dict[str, str]:
+    """Digests of what builds mount, by the argument that says them: buildah itself looks at no content of a mount."""
+    parts = {
+        "LAID": [*OUT.glob("no-cuda/*"), *OUT.glob("wheels/pip-*.whl")],
+        "PROGRAM": [*OUT.glob("wheels/wanwu-*.whl")],
+    }
+    return {name: _digest(files) for name, files in parts.items()}
+
+
+def _digest(files: Iterable[Path]) -> str:
+    told = [f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n" for file in sorted(files)]
+    return hashlib.sha256("".join(told).encode()).hexdigest()
 
 
 def run(command: Sequence[str], *, environment: dict[str, str] | None = None) -> None:

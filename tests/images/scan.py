@@ -5,10 +5,13 @@ The look is taken from inside a container of the image, as root, which may read 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
+import zipfile
 from collections.abc import Callable
 
+from images.build import OUT
 from policies import __version__
 
 LABELS = {
@@ -48,9 +51,25 @@ there = {re.sub("[-_.]+", "-", one.name).lower() for one in importlib.metadata.d
 found["untold"] = sorted(there - {one.split("/")[1].split("@")[0] for one in told if "pypi/" in one})
 of_debian = {one.split("/")[2].split("@")[0] for one in told if "deb/" in one}
 found["untold"] += sorted(set(asked.stdout.split()) - of_debian)
+site = next(iter(importlib.metadata.distribution("wanwu").locate_file("").glob("policies"))).parent
+lines = []
+for package in ("datasites", "policies", "researcher"):
+    for file in (site / package).rglob("*"):
+        if file.is_file() and file.suffix != ".pyc":
+            lines.append(f"{file.relative_to(site)} {hashlib.sha256(file.read_bytes()).hexdigest()}\\n")
+found["program"] = hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
 found["packages"], found["bill"] = len(told), "sha256:" + hashlib.sha256(own.encode()).hexdigest()
 print(json.dumps(found))
 """
+
+
+def _program() -> str:
+    """A digest of what the wheel in out/image holds of the three packages, as `LOOK` takes it of what is installed."""
+    (wheel,) = OUT.glob("wheels/wanwu-*.whl")
+    with zipfile.ZipFile(wheel) as laid:
+        names = [name for name in laid.namelist() if name.split("/")[0] in ("datasites", "policies", "researcher")]
+        lines = [f"{name} {hashlib.sha256(laid.read(name)).hexdigest()}\n" for name in names if not name.endswith("/")]
+    return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
 
 
 def scan(target: str, call: Callable[..., str], *, flags: list[str], mark: str) -> tuple[dict[str, bool], str]:
@@ -84,6 +103,7 @@ def scan(target: str, call: Callable[..., str], *, flags: list[str], mark: str) 
         re.fullmatch(form, labels.get(f"org.opencontainers.image.{name}", "")) for name, form in LABELS.items()
     )
     holds["it tells its release"] = __version__ in release
+    holds["it holds the program that was laid out for it"] = found["program"] == _program()
     for what in (what for what, held in holds.items() if not held):
         print(f"{target}: not so: {what}: {json.dumps(found)} {labels}")
     return {f"{target}: {what}": held for what, held in holds.items()}, found["bill"]
