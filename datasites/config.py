@@ -14,6 +14,7 @@ from datasites.files.toml_file import read_toml, toml_value
 from datasites.notices.settings import NoticeSettings
 from datasites.pysyft_database.settings import DatabaseSettings
 from datasites.runs.sandbox.limits import RunLimits
+from datasites.runs.slurm.settings import SlurmSettings
 from datasites.sources.dataset_settings import FLAT, DatasetSettings
 from datasites.web.console_settings import ConsoleSettings
 from datasites.web.port_limits import PortLimits
@@ -24,11 +25,17 @@ from policies.validate import Checks
 
 _EMAIL = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+-]{0,63}@[a-z0-9][a-z0-9.-]{0,120}\.[a-z]{2,63}")
 _checks = Checks(ConfigError)
+# Settings that are counts from 1 on, and the most that each may be.
+_MOST = {
+    **{"blob_expiry_hours": 100_000, "max_pending_per_researcher": 100_000, "max_blobs_per_researcher": 10**7},
+    **{"concurrent_runs": 64, "threads_per_run": 256, "gpus_per_run": 64, "certificate_days": 825},
+    **{"cpu_seconds_per_run": 10**9, "wall_seconds_per_run": 10**8, "port": 65_535},
+}
 _HOST_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
 
 
 @dataclass(frozen=True)
-class DatasiteConfig(ConsoleSettings, DatabaseSettings):
+class DatasiteConfig(ConsoleSettings, DatabaseSettings, SlurmSettings):
     """One hospital's datasite. The help of each setting stands in `docs/ref-settings.md`, made from here."""
 
     name: str = setting("Name of the datasite: lower-case letters, digits, '_', '.', '-'.")
@@ -128,19 +135,14 @@ class DatasiteConfig(ConsoleSettings, DatabaseSettings):
         super().__post_init__()
         self.check_database()
         _checks.name("name", self.name)
-        _checks.integer("port", self.port, low=1, high=65_535)
         _checks.integer("max_update_bytes", self.max_update_bytes, low=1024, high=1 << 40)
+        for name, most in _MOST.items():
+            _checks.integer(name, getattr(self, name), low=1, high=most)
         for name in ("max_blob_bytes_per_researcher", "max_blob_bytes", "min_free_disk_bytes"):
             _checks.integer(name, getattr(self, name), low=0, high=1 << 50)
-        _checks.integer("blob_expiry_hours", self.blob_expiry_hours, low=1, high=100_000)
-        _checks.integer("concurrent_runs", self.concurrent_runs, low=1, high=64)
-        _checks.integer("threads_per_run", self.threads_per_run, low=1, high=256)
         self._check_run_limits()
         _ = self.port_limits  # which checks itself
-        _checks.integer("max_pending_per_researcher", self.max_pending_per_researcher, low=1, high=100_000)
-        _checks.integer("max_blobs_per_researcher", self.max_blobs_per_researcher, low=1, high=10**7)
         _checks.integer("max_log_bytes", self.max_log_bytes, low=1 << 20, high=1 << 40)
-        _checks.integer("certificate_days", self.certificate_days, low=1, high=825)
         for name, kind in (("limits", DatasetLimits), ("dataset", DatasetSettings), ("notices", NoticeSettings)):
             if not isinstance(getattr(self, name), kind):
                 raise ConfigError(f"{name} must be a table of settings, got {getattr(self, name)!r}.")
@@ -185,13 +187,11 @@ class DatasiteConfig(ConsoleSettings, DatabaseSettings):
         for name in ("require_sandbox", "rehearse_requests", "require_rehearsal", "require_statement"):
             _checks.boolean(name, getattr(self, name))
         _checks.integer("memory_bytes_per_run", self.memory_bytes_per_run, low=1 << 28, high=1 << 44)
-        _checks.integer("cpu_seconds_per_run", self.cpu_seconds_per_run, low=1, high=10**9)
-        _checks.integer("wall_seconds_per_run", self.wall_seconds_per_run, low=1, high=10**8)
-        _checks.integer("gpus_per_run", self.gpus_per_run, low=1, high=64)
         least = self.threads_per_run + 8 * self.gpus_per_run
         _checks.integer("processes_per_run", self.processes_per_run, low=least, high=1 << 16)
         _checks.integer("scratch_bytes_per_run", self.scratch_bytes_per_run, low=self.max_update_bytes, high=1 << 44)
         _checks.integer("runs_per_gpu", self.runs_per_gpu, low=0, high=64)
+        self.check_slurm(self.runs_per_gpu)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], *, where: str = "config") -> Self:
@@ -240,7 +240,7 @@ class DatasiteConfig(ConsoleSettings, DatabaseSettings):
 
 def _lines(settings: DatasiteConfig | DatasetSettings | NoticeSettings, *, without: tuple[str, ...] = ()) -> list[str]:
     """Two lines of TOML for each setting: its help, and its value."""
-    last = {f.name for kind in (DatabaseSettings, ConsoleSettings) for f in fields(kind)}
+    last = {f.name for kind in (DatabaseSettings, ConsoleSettings, SlurmSettings) for f in fields(kind)}
     told = [f for f in sorted(fields(settings), key=lambda one: one.name in last) if f.name not in without]
     return [
         line

@@ -77,6 +77,7 @@ HOUSE: dict[str, dict[str, str]] = {
         "datasites": "files first_settings picture_files",
     },
     "datasites.runs.sandbox": {"policies": "errors", "datasites": "runs.gpus"},
+    "datasites.runs.slurm.settings": {"policies": "errors settings validate"},
     "datasites.training.process_group": {"policies": "errors"},
     "datasites.training.randomness": {"policies": "errors", "datasites": "training.gpu"},
     "datasites.runs.blobs": {"policies": "errors validate", "datasites": "files"},
@@ -88,7 +89,9 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.notices.settings": {"policies": "errors settings validate"},
     "datasites.config": {
         "policies": "budget errors settings validate",
-        "datasites": "files first_settings notices.settings pysyft_database runs.sandbox sources web",
+        "datasites": (
+            "files first_settings notices.settings pysyft_database runs.sandbox runs.slurm.settings sources web"
+        ),
     },
     "datasites.training.dp_sgd": {
         "policies": "errors plans",
@@ -163,11 +166,21 @@ HOUSE: dict[str, dict[str, str]] = {
         ),
     },
     "datasites.runs.processes": {
-        "policies": "answers budget contracts errors plans",
+        "policies": "answers contracts errors plans",
         "datasites": (
-            "approvals assets files runs.blobs runs.charges runs.enclosure runs.gpus runs.local_parts runs.queue "
-            "runs.sandbox training.dp_sgd training.jobs training.pictures training.process_group"
+            "assets files runs.sandbox training.dp_sgd training.jobs training.pictures training.process_group"
         ),
+    },
+    "datasites.runs.rounds": {
+        "policies": "budget contracts plans",
+        "datasites": (
+            "approvals assets runs.blobs runs.charges runs.enclosure runs.gpus runs.local_parts runs.processes "
+            "runs.queue runs.sandbox"
+        ),
+    },
+    "datasites.runs.slurm": {
+        "policies": "__init__ errors untrusted_text",
+        "datasites": "config files runs.gpus runs.processes runs.sandbox runs.slurm.settings",
     },
     "datasites.rehearsal": {
         "policies": "answers contracts errors plans untrusted_text",
@@ -195,14 +208,14 @@ HOUSE: dict[str, dict[str, str]] = {
         "policies": "answers errors ledger",
         "datasites": (
             "approvals audit_log files runs.admission runs.blobs runs.charges runs.enclosure runs.gpus "
-            "runs.local_parts runs.processes runs.queue runs.sandbox runs.turns runs.visible_ends"
+            "runs.local_parts runs.processes runs.queue runs.rounds runs.sandbox runs.turns runs.visible_ends"
         ),
     },
     "datasites.runs.runs": {
         "policies": "answers errors",
         "datasites": (
             "approvals code_requests config files rehearsal runs.admission runs.blobs runs.entry runs.expiry "
-            "runs.gpus runs.last_check runs.processes runs.queue runs.supervisor"
+            "runs.gpus runs.last_check runs.processes runs.queue runs.slurm runs.supervisor"
         ),
     },
     "datasites.researchers_port": {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import re
 import shutil
 import threading
 import time
@@ -23,7 +22,7 @@ from datasites.rehearsal.estimate import Measured, shortened
 from datasites.runs.enclosure import Enclosure
 from datasites.runs.gpus import Gpu
 from datasites.runs.processes.job import Job
-from datasites.runs.processes.process import ForkServer
+from datasites.runs.processes.launcher import NEVER_BEGAN, Launcher
 from datasites.runs.sandbox.limits import RunLimits
 from policies.answers.hospital import DatasetSchema
 from policies.answers.rehearsals import MAX_LINE, MAX_LINES
@@ -38,7 +37,6 @@ from policies.untrusted_text import shown
 
 MAX_SECONDS = 300.0  # to become ready, and again to work
 _BLOCK = 1 << 18  # numbers drawn at once
-_PEAK = re.compile(r"^VmHWM:\s*(\d+) kB$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -85,7 +83,7 @@ class MockRounds:
     """Runs rounds on the mock twin.
 
     Args:
-        fork_server: Which each process is forked from, as those of real runs are.
+        launcher: Starts each process, as it does those of real runs.
         enclosure: Closes each process in, likewise.
         limits: The most that one run may take; a rehearsal takes no more.
         folder: For the mock's pictures and each rehearsal's files, removed when the datasite starts.
@@ -96,14 +94,14 @@ class MockRounds:
     def __init__(
         self,
         *,
-        fork_server: ForkServer,
+        launcher: Launcher,
         enclosure: Enclosure,
         limits: RunLimits,
         folder: Path,
         max_update_bytes: int,
         free_disk_bytes: int,
     ) -> None:
-        self._fork_server, self._enclosure, self._limits = fork_server, enclosure, limits
+        self._launcher, self._enclosure, self._limits = launcher, enclosure, limits
         self._folder, self._max_update_bytes, self._free_disk_bytes = folder, max_update_bytes, free_disk_bytes
         self._writing = threading.Lock()  # two that begin at once need the same mock
 
@@ -134,7 +132,7 @@ class MockRounds:
             WanwuError: It failed as a run would have, took too long, or was given up.
         """
         plan = shortened(asked.plan)
-        self._fork_server.warm_up()
+        self._launcher.warm_up()
         with self._scratch(asked, name) as scratch:
             store = self._mock(asked)
             weights = scratch / "weights.safetensors"
@@ -150,8 +148,7 @@ class MockRounds:
                 confinement=self._enclosure.confine(gpus),
                 rehearses=True,
             )
-            begun = time.monotonic()
-            ready, ended, steps = self._execute(job, plan, seen, given_up, name)
+            preparing, steps, working = self._execute(job, plan, seen, given_up, name)
             release_update(
                 _leaving(Path(job.result), plan, asked, weights, max_bytes=self._max_update_bytes),
                 asked.outputs,
@@ -159,19 +156,18 @@ class MockRounds:
                 lambda part: None,
                 max_bytes=self._max_update_bytes,
             )
-            taken = ready - begun, [at - ready for at in steps], ended - ready
-            return Measured(*taken, len(store.labels), len(gpus))
+            return Measured(preparing, steps, working, len(store.labels), len(gpus))
 
     def _execute(
         self, job: Job, plan: Plan, seen: Seen, given_up: Callable[[], bool], name: str
-    ) -> tuple[float, float, list[float]]:
-        """When the process was ready, when it was done, and when each step was."""
+    ) -> tuple[float, list[float], float]:
+        """The seconds until the process was ready, and from then until each step and until the end."""
         ready, steps, began = [0.0], list[float](), time.monotonic()
         with self._enclosure.entrance(name) as group:
-            process = self._fork_server.start(group=group)
+            process = self._launcher.start(group=group)
 
             def look() -> None:
-                seen.peak_memory_mb = max(seen.peak_memory_mb, _peak_memory_mb(process.pid))
+                seen.peak_memory_mb = max(seen.peak_memory_mb, process.peak_memory_mb())
 
             def begin() -> None:
                 look()
@@ -192,9 +188,14 @@ class MockRounds:
                     told=seen.line,
                 )
             except RunFailed as error:
-                took = time.monotonic() - (ready[0] or began)
+                if error.public in NEVER_BEGAN:
+                    raise
+                took = time.monotonic() - (ready[0] or began + process.waited_seconds)
                 raise RunFailed(_reason(seen, most if took >= most else None), private=error.private) from error
-        return ready[0], time.monotonic(), steps
+            finally:
+                process.release()
+        preparing = ready[0] - began - process.waited_seconds
+        return preparing, [at - ready[0] for at in steps], time.monotonic() - ready[0]
 
     @contextlib.contextmanager
     def _scratch(self, asked: Asked, name: str) -> Iterator[Path]:
@@ -271,11 +272,3 @@ def _draw_weights(file: BinaryIO, shapes: Shapes) -> None:
 
 def _bytes(shapes: Shapes) -> int:
     return sum(4 * math.prod(shape) for shape in shapes.values())
-
-
-def _peak_memory_mb(pid: int) -> int:
-    """Most memory that a process held so far, in MB; 0 where the system does not tell."""
-    with contextlib.suppress(OSError):
-        if found := _PEAK.search(Path(f"/proc/{pid}/status").read_text()):
-            return int(found[1]) // 1024
-    return 0

@@ -1,4 +1,7 @@
-"""The enclosure that this machine has for runs: the sandbox, what it lacks, and a control group for each run."""
+"""The enclosure that this machine has for runs: the sandbox, what it lacks, and a control group for each run.
+
+Runs on other machines are closed in by what is there; of this one they have nothing but the limits.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +23,25 @@ log = logging.getLogger(__name__)
 class Enclosure:
     """The pieces that this machine has, looked at once, and the confinement of each run."""
 
-    def __init__(self, state: Path, limits: RunLimits, *, required: bool) -> None:
-        self._state, self._limits, self._required = state, limits, required
+    def __init__(self, state: Path, limits: RunLimits, *, required: bool, elsewhere: bool = False) -> None:
+        """Looks at nothing yet.
+
+        Args:
+            state: The datasite's folder, of which runs may read nothing.
+            limits: The most that one run may take.
+            required: Whether runs are refused rather than less closed in.
+            elsewhere: Whether they are on other machines, where each is closed in, or refused, by what it finds.
+        """
+        self._state, self._limits, self._required, self._elsewhere = state, limits, required, elsewhere
         self._group: DelegatedGroup | None = None
         self._lacking: dict[str, str] = {}
 
     def look(self, audit: AuditLog) -> None:
         """Keeps, logs and records what runs on this machine lack, and what is done about it."""
+        if self._elsewhere:
+            log.info("sandbox: runs are closed in on the nodes that they get")
+            audit.write("sandbox looked at", missing="", answer="runs are closed in on the nodes that they get")
+            return
         report = sandbox_report()
         missing = {piece.piece: piece.why for piece in report if not piece.present}
         self._lacking = {piece.piece: piece.why for piece in report if piece.required and not piece.present}
@@ -53,7 +68,7 @@ class Enclosure:
             SandboxMissing: A piece is missing that the settings ask for.
         """
         lacking = dict(self._lacking)
-        if gpus and self._group is None:
+        if gpus and self._group is None and not self._elsewhere:
             lacking["control group"] = "only it limits the memory of a run with a GPU"
         if lacking and self._required:
             raise missing_pieces(lacking)

@@ -17,10 +17,11 @@ from datasites.runs.admission import Admission
 from datasites.runs.blobs import BlobLimits, BlobStore
 from datasites.runs.entry import Admit
 from datasites.runs.expiry import Expiry
-from datasites.runs.gpus import GpuLeases, find_gpus
+from datasites.runs.gpus import GpuLeases
 from datasites.runs.last_check import LastCheck
 from datasites.runs.processes.process import PROGRAM, ForkServer
 from datasites.runs.queue import RunQueue
+from datasites.runs.slurm.launcher import launcher_of, leased_gpus
 from datasites.runs.supervisor import Supervisor
 from policies.answers.runs import RunAnswer
 from policies.errors import WanwuError
@@ -74,7 +75,8 @@ class Runs:
             fork_server: What runs are forked from; it is stopped with them.
         """
         self._books, self._open_request, self._approved_now = books, open_request, approved_now
-        gpus = GpuLeases(find_gpus(), share=config.runs_per_gpu, per_run=config.gpus_per_run)
+        self._fork_server, self._launcher = fork_server, launcher_of(config, state, fork_server)
+        gpus = GpuLeases(leased_gpus(config), share=config.runs_per_gpu, per_run=config.gpus_per_run)
         self.queue = RunQueue(state.runs)
         self.blobs = BlobStore(state.blobs, limits=_blob_limits(config))
         self.supervisor = Supervisor(
@@ -87,7 +89,7 @@ class Runs:
             canary=lambda run, gpus, given_up: self._canaries.run(run, gpus, given_up),
             foresee=lambda run: books.foresee_epsilon(run.request_id),
             state=state,
-            fork_server=fork_server,
+            launcher=self._launcher,
             limits=config.run_limits,
             gpus=gpus,
             require_sandbox=config.require_sandbox,
@@ -95,12 +97,12 @@ class Runs:
             concurrent_runs=config.concurrent_runs,
             free_disk_bytes=config.min_free_disk_bytes,
         )
-        self._canaries = Canaries(approved_now, self._mock_rounds(state.scratch / "canaries", config, fork_server))
+        self._canaries = Canaries(approved_now, self._mock_rounds(state.scratch / "canaries", config))
         self._rehearser = Rehearser(
             rehearsals=books.rehearsals,
             queue=self.queue,
             gpus=gpus,
-            rounds=self._mock_rounds(state.scratch / "rehearsals", config, fork_server),
+            rounds=self._mock_rounds(state.scratch / "rehearsals", config),
             asked=self._asked,
             audit=books.audit,
             folder=state.scratch / "rehearsals",
@@ -134,10 +136,10 @@ class Runs:
         """
         return self._admission.canary(self._approved_now(request_id))
 
-    def _mock_rounds(self, folder: Path, config: DatasiteConfig, fork_server: ForkServer) -> MockRounds:
-        """What runs rounds on the mock: with the runs' fork server and enclosure."""
+    def _mock_rounds(self, folder: Path, config: DatasiteConfig) -> MockRounds:
+        """What runs rounds on the mock: with the runs' launcher and enclosure."""
         return MockRounds(
-            fork_server=fork_server,
+            launcher=self._launcher,
             enclosure=self.supervisor.enclosure,
             limits=config.run_limits,
             folder=folder,
@@ -162,6 +164,7 @@ class Runs:
         self._rehearser.stop()
         self._expiry.stop()
         self.supervisor.stop()
+        self._fork_server.stop()
 
     def close(self) -> None:
         """Closes the queue, once nobody looks at it any more."""

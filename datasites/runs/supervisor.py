@@ -26,9 +26,9 @@ from datasites.runs.charges import RoundCharges
 from datasites.runs.enclosure import Enclosure
 from datasites.runs.gpus import Gpu, GpuLeases
 from datasites.runs.local_parts.kept_parts import LocalParts
-from datasites.runs.processes.process import ForkServer
-from datasites.runs.processes.rounds import Rounds
+from datasites.runs.processes.launcher import Launcher
 from datasites.runs.queue import Run, RunQueue
+from datasites.runs.rounds.rounds import Rounds
 from datasites.runs.sandbox.limits import RunLimits
 from datasites.runs.turns import Turns
 from datasites.runs.visible_ends import visible_seconds
@@ -62,7 +62,7 @@ class Supervisor:
         decided: Callable[[str], Decision | None],
         approved: Callable[[Run], Approval],
         state: StateFolder,
-        fork_server: ForkServer,
+        launcher: Launcher,
         limits: RunLimits,
         gpus: GpuLeases,
         require_sandbox: bool,
@@ -73,18 +73,18 @@ class Supervisor:
         free_disk_bytes: int = 0,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._queue, self._audit, self._gpus, self._fork_server = queue, audit, gpus, fork_server
+        self._queue, self._audit, self._gpus, self._launcher = queue, audit, gpus, launcher
         self._scratch, self._now = state.scratch, now
         self._canary = canary
         self._turns = Turns(queue, gpus, decided)
         self._charges = RoundCharges(queue, ledger, audit)
-        self.enclosure = Enclosure(state.path, limits, required=require_sandbox)
+        self.enclosure = Enclosure(state.path, limits, required=require_sandbox, elsewhere=launcher.elsewhere)
         self.local_parts = LocalParts(state.local_parts, ledger, free_disk_bytes=free_disk_bytes)
         self._rounds = Rounds(
             blobs=blobs,
             charges=self._charges,
             enclosure=self.enclosure,
-            fork_server=fork_server,
+            launcher=launcher,
             local_parts=self.local_parts,
             approved=approved,
             foresee=foresee,
@@ -110,10 +110,10 @@ class Supervisor:
         """Ends running processes; their runs are queued again at the next start."""
         self._stopping.set()
         self._queue.wake()
-        self._fork_server.stop()
+        self._launcher.stop()
         for thread in self._threads:
             thread.join(timeout=15)
-        self._fork_server.stop()
+        self._launcher.stop()
 
     def cancel(self, run: Run, *, by: str) -> None:
         """Cancels a queued or running run; a running one's process group ends within a second, and it stays charged.
@@ -124,7 +124,7 @@ class Supervisor:
         self._charges.cancel(run, by=by)
 
     def _work(self) -> None:
-        self._fork_server.warm_up()
+        self._launcher.warm_up()
         unsettled: Run | None = None
         while not self._stopping.is_set():
             try:

@@ -159,6 +159,8 @@ def test_a_read_only_disk_refuses_and_is_still_readable(small_disk: Path) -> Non
 class NoForkServer:
     """Starts nothing: the runs here were charged before, and are only to be handed out."""
 
+    elsewhere = False
+
     def warm_up(self) -> None:
         pass
 
@@ -190,7 +192,7 @@ def waiting(state: StateFolder, monkeypatch: pytest.MonkeyPatch) -> Iterator[tup
         approved=nothing_to_train,
         canary=lambda run, gpus, given_up: None,
         state=state,
-        fork_server=NoForkServer(),  # type: ignore[arg-type]
+        launcher=NoForkServer(),  # type: ignore[arg-type]
         limits=RunLimits(1 << 30, 60, 60, 8, 1000),
         gpus=GpuLeases(()),
         require_sandbox=False,

@@ -54,7 +54,11 @@ class Scripted:
     during: Callable[[Callable[[], bool], Callable[[float], None]], object] = lambda cancelled, progress: None
     update: bytes = UPDATE
     began: list[int] = field(default_factory=list)
-    pid: int = 1
+    elsewhere: bool = False
+    known_as: Mapping[str, int] = field(default_factory=lambda: {"pid": 1})
+
+    def release(self) -> None:
+        pass
 
     def warm_up(self) -> None:
         pass
@@ -173,7 +177,7 @@ def open_datasite(
         approved=lambda run: approved,
         canary=lambda run, gpus, given_up: None,
         state=state,
-        fork_server=fork_server,  # type: ignore[arg-type]
+        launcher=fork_server,  # type: ignore[arg-type]
         limits=RunLimits(1 << 30, 60, 60, 64, 1 << 20),
         gpus=GpuLeases(gpus),
         require_sandbox=False,

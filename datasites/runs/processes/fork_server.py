@@ -55,12 +55,12 @@ def main(prepare: Preparation = runner.prepare) -> None:
                 child = PID.unpack(_exactly(control, PID.size))[0]
                 end_group(child)
                 runs.discard(child)
-                _end_others(runs)
+                end_others(runs)
                 control.sendall(PID.pack(_NONE))
             else:
                 return
     finally:
-        _end_others(set())
+        end_others(set())
 
 
 def end_group(child: int) -> None:
@@ -72,7 +72,7 @@ def end_group(child: int) -> None:
         os.waitpid(child, 0)
 
 
-def _end_others(runs: set[int]) -> None:
+def end_others(runs: set[int]) -> None:
     """Ends what runs left behind: without a namespace of its own, a process whose parent has ended arrives here."""
     while others := _children() - runs:
         for child in others:
@@ -131,7 +131,7 @@ def _keep(prepare: Preparation, jobs: int, progress: int, group: int, told: int)
         missing = namespaces.separate()
         child = os.fork()
         if child == 0:
-            _be_runner(prepare, jobs, progress, missing)
+            be_runner(prepare, jobs, progress, missing)
         os.write(told, PID.pack(child))
     except BaseException:  # noqa: BLE001 - it goes to the hospital's log, and the keeper ends either way
         _print_trace()
@@ -139,7 +139,7 @@ def _keep(prepare: Preparation, jobs: int, progress: int, group: int, told: int)
         os._exit(0)
 
 
-def _be_runner(prepare: Preparation, jobs: int, progress: int, missing: dict[str, str]) -> NoReturn:
+def be_runner(prepare: Preparation, jobs: int, progress: int, missing: dict[str, str]) -> NoReturn:
     """The runner: a session of its own, the two pipes as input and output, no other file but the hospital's log."""
     status = 1
     try:

@@ -27,6 +27,7 @@ from datasites.runs.processes.runner import GO
 from datasites.runs.processes.runner_words import NO_RESULT, NOT_STARTED, heard, too_slow
 from datasites.runs.processes.sums import SumsProcess
 from datasites.runs.sandbox.confinement import PROJECT
+from datasites.runs.sandbox.limits import peak_memory_mb
 from policies.errors import RunCancelled, RunFailed
 
 # What the fork server's process runs, once it has its orders' socket.
@@ -36,6 +37,8 @@ _MAX_LINE_BYTES = 1024
 
 class ForkServer:
     """The process that runners are forked from; started when it is first needed, and again if it died."""
+
+    elsewhere = False
 
     def __init__(self, *, log: Path, threads: int, program: str = PROGRAM, max_log_bytes: int = MAX_LOG_BYTES) -> None:
         """Starts nothing yet.
@@ -130,7 +133,7 @@ class ForkServer:
                 stdout=descriptor,
                 stderr=descriptor,
                 cwd=self._log.parent,
-                env=_clean_environment(self._threads),
+                env=clean_environment(self._threads),
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,
                 umask=0o077,
@@ -167,6 +170,8 @@ class ForkServer:
 class RunnerProcess:
     """One runner, from its birth to the end of its process group."""
 
+    waited_seconds = 0.0  # it has its place from the beginning
+
     def __init__(
         self,
         pid: int,
@@ -179,6 +184,17 @@ class RunnerProcess:
     ) -> None:
         self.pid = pid
         self._handle, self._jobs, self._progress, self._end, self._looks = handle, jobs, progress, end, looks
+
+    @property
+    def known_as(self) -> dict[str, int]:
+        return {"pid": self.pid}
+
+    def peak_memory_mb(self) -> int:
+        """Most memory that it held so far, in MB; 0 where the system does not tell."""
+        return peak_memory_mb(self.pid)
+
+    def release(self) -> None:
+        """Nothing: all that it took ended with it."""
 
     def execute(
         self,
@@ -268,7 +284,8 @@ class RunnerProcess:
 _TAKE_CONTROL = "import os; os.dup2({0}, {1})\n"
 
 
-def _clean_environment(threads: int) -> dict[str, str]:
+def clean_environment(threads: int) -> dict[str, str]:
+    """All that a process which becomes runs is told of the datasite's environment, and how many threads a run has."""
     names = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
     return {
         **{name: os.environ[name] for name in names if name in os.environ},

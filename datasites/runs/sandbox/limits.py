@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import resource
 import time
 from dataclasses import dataclass, replace
@@ -13,6 +15,7 @@ OPEN_FILES = 256
 # tenth, a datasite that starts held up the runs of the others on its machine.
 NICENESS = 5
 _TRIES, _TRY_SECONDS = 20, 0.1
+_PEAK = re.compile(r"^VmHWM:\s*(\d+) kB$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,14 @@ def give_way(*, own_session: Path = Path("/proc/self/autogroup")) -> None:
             if not tries_left:
                 raise
             time.sleep(_TRY_SECONDS)
+
+
+def peak_memory_mb(pid: int) -> int:
+    """Most memory that a process of this machine held so far, in MB; 0 where the system does not tell."""
+    with contextlib.suppress(OSError):
+        if found := _PEAK.search(Path(f"/proc/{pid}/status").read_text()):
+            return int(found[1]) // 1024
+    return 0
 
 
 def _memory_kind(address_space: bool) -> int:

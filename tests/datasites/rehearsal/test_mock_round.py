@@ -63,7 +63,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     fork_server = ForkServer(log=folder / "runs.log", threads=1, program=PROGRAM)
     enclosure = Enclosure(folder, LIMITS, required=False)
     rounds = MockRounds(
-        fork_server=fork_server,
+        launcher=fork_server,
         enclosure=enclosure,
         limits=LIMITS,
         folder=folder / "rehearsals",

@@ -56,6 +56,8 @@ LIMITS = RunLimits(1 << 30, 60, 60, 64, 1 << 20)
 class Held:
     """A fork server whose runs begin, wait until the test lets them go, and then fail."""
 
+    elsewhere = False
+
     def __init__(self) -> None:
         self.jobs: list[Job] = []
         self.go = [threading.Event() for _ in range(8)]
@@ -78,7 +80,9 @@ class Held:
 @dataclass
 class _HeldRun:
     fork_server: Held
-    pid: int = 1
+
+    def release(self) -> None:
+        pass
 
     def execute(self, job: Job, **rest: Any) -> None:
         self.fork_server.jobs.append(job)
@@ -143,7 +147,7 @@ def make(tmp_path: Path) -> Iterator[Callable[..., Datasite]]:
             approved=approved,
             canary=lambda run, gpus, given_up: None,
             state=state,
-            fork_server=fork_server,
+            launcher=fork_server,
             limits=LIMITS,
             gpus=leases,
             require_sandbox=False,
@@ -272,7 +276,8 @@ LACKING = [piece for piece in sandbox_report() if piece.required and not piece.p
 def test_a_round_of_two_processes_is_accepted_and_charged_once(
     make: Callable[..., Datasite], fork_server: ForkServer, fork_server_folder: Path
 ) -> None:
-    lent = SimpleNamespace(warm_up=fork_server.warm_up, start=fork_server.start, stop=lambda: None)  # others go on
+    begins = {"warm_up": fork_server.warm_up, "start": fork_server.start}
+    lent = SimpleNamespace(elsewhere=False, stop=lambda: None, **begins)  # others go on
     datasite = make(lent)
     spend = round_spend(PRIVATE)
     assert spend

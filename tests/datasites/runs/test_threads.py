@@ -29,7 +29,7 @@ def test_the_process_that_runs_are_forked_from_has_their_threads_and_lets_them_s
     threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
-    environment = process._clean_environment(threads)
+    environment = process.clean_environment(threads)
     assert environment["OMP_WAIT_POLICY"] == "PASSIVE"
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         assert environment[name] == str(threads)
@@ -51,7 +51,7 @@ numbers = torch.ones(1 << 24)
 content = b"".join([numbers.numpy().data, b"end"])
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
-    as_runs = process._clean_environment(1)
+    as_runs = process.clean_environment(1)
     faults = {
         tunables: int(
             subprocess.check_output([sys.executable, "-c", program], env=as_runs | {"GLIBC_TUNABLES": tunables})

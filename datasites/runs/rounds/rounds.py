@@ -16,7 +16,7 @@ from datasites.runs.gpus import Gpu
 from datasites.runs.local_parts.kept_parts import LocalParts, file_name
 from datasites.runs.local_parts.round_part import RoundPart
 from datasites.runs.processes.job import Job
-from datasites.runs.processes.process import ForkServer
+from datasites.runs.processes.launcher import Launcher
 from datasites.runs.queue import Run
 from datasites.runs.sandbox.limits import RunLimits
 from policies.budget.accountant import round_spend
@@ -35,7 +35,7 @@ class Rounds:
         blobs: Where weights come from and updates are kept.
         charges: Charges a round when its process is closed in and has read no picture yet.
         enclosure: Closes each process in.
-        fork_server: Which each process is forked from.
+        launcher: Starts each process.
         local_parts: What stays here of models whose strategy keeps a part at each hospital.
         approved: Checks a run's approval once more and returns it; raises if it does not hold any more.
         foresee: Computes what the researcher is told after the round, while the round runs.
@@ -49,14 +49,14 @@ class Rounds:
         blobs: BlobStore,
         charges: RoundCharges,
         enclosure: Enclosure,
-        fork_server: ForkServer,
+        launcher: Launcher,
         local_parts: LocalParts,
         approved: Callable[[Run], Approval],
         foresee: Callable[[Run], None],
         limits: RunLimits,
         max_update_bytes: int,
     ) -> None:
-        self._blobs, self._charges, self._enclosure, self._fork_server = blobs, charges, enclosure, fork_server
+        self._blobs, self._charges, self._enclosure, self._launcher = blobs, charges, enclosure, launcher
         self._local_parts, self._approved, self._foresee = local_parts, approved, foresee
         self._limits, self._max_update_bytes = limits, max_update_bytes
 
@@ -80,7 +80,8 @@ class Rounds:
             run: Which round.
             scratch: The folder to make for its files.
             gpus: What it was leased.
-            room: Holds the room that is taken for the update, until the caller closes it.
+            room: Holds the room that is taken for the update, and what the process took of other machines, until the
+                caller closes it.
             given_up: Whether nobody waits for the round's end any more; asked again and again.
             progress: Told the share of the work that is done.
 
@@ -106,7 +107,7 @@ class Rounds:
         at_most = largest_size(approved.outputs, approved.plan.update_encoding)
         blob = room.enter_context(self._blobs.write(run.account, at_most=at_most))
         with self._enclosure.entrance(run.id) as group:
-            self._execute(job, run, group, approved.plan, given_up, progress)
+            self._execute(job, run, group, approved.plan, room, given_up, progress)
         result = Path(job.result)
         if part is not None:
             result = part.withhold(result, scratch / "leaving.safetensors", max_bytes=self._max_update_bytes)
@@ -126,13 +127,15 @@ class Rounds:
         run: Run,
         group: int | None,
         plan: Plan,
+        room: contextlib.ExitStack,
         given_up: Callable[[], bool],
         progress: Callable[[float], None],
     ) -> None:
-        process = self._fork_server.start(group=group)
+        process = self._launcher.start(group=group)
+        room.callback(process.release)
 
         def begin() -> None:
-            self._charges.start(run, round_spend(plan), pid=process.pid, gpus=len(job.confinement.gpus))
+            self._charges.start(run, round_spend(plan), gpus=len(job.confinement.gpus), **process.known_as)
             # What the researcher is told after the round is computed meanwhile.
             threading.Thread(target=self._foresee, args=(run,), daemon=True).start()
 
