@@ -347,8 +347,8 @@ HOUSE: dict[str, dict[str, str]] = {
     },
     "datasites.installation": {"policies": "errors", "datasites": "config files state"},
     "datasites.doctor": {
-        "policies": "errors versions",
-        "datasites": "assets audit_log config datasets files pysyft_database state training.gpu web",
+        "policies": "__init__ errors versions",
+        "datasites": "assets audit_log config datasets files pysyft_database runs.slurm state training.gpu web",
     },
     "datasites.elsewhere": {"policies": "answers errors ledger plans validate", "datasites": "files"},
     "datasites.pages.languages": {"policies": "answers untrusted_text"},

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from datasites.doctor import dataset_checks, machine, network, state_checks
+from datasites.doctor import cluster, dataset_checks, machine, network, state_checks
 from datasites.doctor.finding import PROBLEM, Check, ExaminedDatasite, Finding
 from policies.errors import WanwuError
 
@@ -19,6 +19,7 @@ CHECKS: tuple[Check, ...] = (
     machine.memory,
     machine.gpu,
     machine.sandbox,
+    cluster.slurm,
     state_checks.settings,
     state_checks.rights,
     state_checks.database,

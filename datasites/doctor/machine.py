@@ -92,6 +92,8 @@ def memory(examined: ExaminedDatasite) -> Iterator[Finding]:
 
 def gpu(examined: ExaminedDatasite) -> Iterator[Finding]:
     """Which GPUs there are, what private training lacks on them, and whether there are as many as a run may take."""
+    if examined.config.on_slurm:
+        return  # they are looked at where runs are
     tool = shutil.which("nvidia-smi")
     if tool is None:
         yield Finding("GPU", OK, "none; runs use the CPU")
@@ -116,7 +118,9 @@ def gpu(examined: ExaminedDatasite) -> Iterator[Finding]:
 
 
 def sandbox(examined: ExaminedDatasite) -> Iterator[Finding]:
-    """Which pieces of the sandbox this machine has, where this program has a sandbox."""
+    """Which pieces of the sandbox this machine has, where this program has a sandbox and runs are here."""
+    if examined.config.on_slurm:
+        return
     if importlib.util.find_spec("datasites.runs.sandbox.confinement") is None:
         yield Finding("sandbox", WARNING, "this version runs without one", "See SECURITY.md.")
         return

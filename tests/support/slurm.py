@@ -58,7 +58,7 @@ SlurmdTimeout=10
 SchedulerParameters=bf_interval=1,sched_interval=1,sched_min_interval=100000
 NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory=8000 Gres=gpu:2
 PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP
-PartitionName=short Nodes={host} MaxTime=1 State=UP
+PartitionName=short Nodes={host} MaxTime=2 State=UP
 PartitionName=down Nodes={host} MaxTime=INFINITE State=DOWN
 """
 

@@ -113,7 +113,7 @@ class Slurm:
         """Slurm's name and version, as `srun` tells them."""
         return self._ask("srun", "--version").stdout.strip()
 
-    def partition(self) -> Mapping[str, str]:
+    def partition(self) -> dict[str, str]:
         """What the controller tells of the partition that runs would be in: key → value.
 
         Raises:

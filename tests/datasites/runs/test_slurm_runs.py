@@ -386,7 +386,7 @@ def test_a_round_trains_on_the_cluster_and_is_charged_as_here(
     hospital: Hospital, datasite: Callable[[SlurmLauncher], Datasite]
 ) -> None:
     made = datasite(hospital.launcher(slurm_work.TRAINING))
-    made.ask()
+    made.ask(seed=1)
     made.execute()
     assert (made.run().state, made.kinds) == ("done", ["reserve", "start", "commit"])
     assert made.steps_charged == charged_rounds.PLAN.steps_per_round
