@@ -62,6 +62,14 @@ postgresql:
 	    apt-get -qq install -y --no-install-recommends postgresql && exit 0; fi; \
 	  echo "The tests with PostgreSQL are skipped: they need Debian's package 'postgresql'."
 
+# Runs may be on a Slurm cluster: the tests start one of their own from Debian's packages, which are to start none themselves.
+.PHONY: slurm
+slurm:
+	@command -v srun >/dev/null && PATH="$$PATH:/usr/sbin" command -v slurmctld >/dev/null && PATH="$$PATH:/usr/sbin" command -v munged >/dev/null && exit 0; \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get -qq update && RUNLEVEL=1 apt-get -qq install -y --no-install-recommends slurm-wlm munge && exit 0; fi; \
+	  echo "The tests with Slurm are skipped: they need Debian's packages 'slurm-wlm' and 'munge', and root."
+
 # The chart for Kubernetes is rendered by helm and held against Kubernetes' own schemas.
 .PHONY: chart-tools
 chart-tools: out/deployment/helm
@@ -73,7 +81,7 @@ out/deployment/helm: tests/support/chart_tools.py $(VENV)/.installed
 systemd-root: setup
 	PYTHONPATH=$(CURDIR):$(CURDIR)/tests $(BIN)/python tests/support/systemd_root.py
 
-test: setup simulation browser postgresql chart-tools ## the tests, without the slow and real-data ones (TEST_PROCESSES=0 ARGS="-x tests/policies")
+test: setup simulation browser postgresql slurm chart-tools ## the tests, without the slow and real-data ones (TEST_PROCESSES=0 ARGS="-x tests/policies")
 	$(BIN)/python -m pytest $(TOGETHER) -m "not slow and not real_data" $(ARGS)
 
 # The rooms that decide, and the picture of the house; none of these tests needs a running hospital.
@@ -93,7 +101,7 @@ fast-datasites: HALF = $(filter tests/datasites/%,$(GOVERNANCE))
 $(HALVES):
 	$(BIN)/python -m coverage run -p -m pytest -m "not slow and not real_data" $(HALF) $(ARGS)
 
-test-all: setup simulation browser postgresql chart-tools systemd-root ## every test, the slow and real-data ones too
+test-all: setup simulation browser postgresql slurm chart-tools systemd-root ## every test, the slow and real-data ones too
 	$(BIN)/python -m pytest $(TOGETHER) $(ARGS)
 
 test-faults: setup ## 200 kills at random moments over studies at three hospitals; prints what was lost (FAULTS=...)

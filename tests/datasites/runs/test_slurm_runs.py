@@ -218,6 +218,7 @@ def test_a_run_that_is_never_ready_is_ended_on_its_node(hospital: Hospital) -> N
     assert hospital.begun == 0 and hospital.processes() == []
 
 
+@pytest.mark.slow
 def test_a_step_whose_holder_dies_loses_its_run_and_the_datasite_notices(
     hospital: Hospital, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -382,6 +383,7 @@ def datasite(hospital: Hospital, tmp_path: Path) -> Iterator[Callable[[SlurmLaun
         one.close()
 
 
+@pytest.mark.slow
 def test_a_round_trains_on_the_cluster_and_is_charged_as_here(
     hospital: Hospital, datasite: Callable[[SlurmLauncher], Datasite]
 ) -> None:
