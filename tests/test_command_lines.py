@@ -33,6 +33,9 @@ MAINS: dict[str, Callable[[list[str]], int]] = {
 OF_OTHERS = {
     *("--query-gpu", "--python", "--clear", "--no-deps", "--logdir", "--data-binary"),
     "--files",
+    # What Slurm's programs take: the words of a job.
+    *("--quiet", "--nodes", "--ntasks", "--job-name", "--time", "--cpus-per-task", "--mem", "--export", "--propagate"),
+    *("--mpi", "--chdir", "--user", "--noheader", "--format", "--oneliner"),
     "--accent",
     *("--require-hashes", "--no-build", "--encoding", "--template"),
     "--now",

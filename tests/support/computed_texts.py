@@ -31,6 +31,7 @@ _LOOKS = (
 _DOCTOR = [f"datasites/doctor/{one.name}" for one in (PROJECT / "datasites" / "doctor").glob("*_checks.py")]
 COMPUTED_IN: dict[str, tuple[str, ...]] = {
     **dict.fromkeys((*_DOCTOR, "datasites/doctor/machine.py", "datasites/doctor/network.py"), ()),
+    "datasites/doctor/cluster.py": (),
     "datasites/doctor/examination.py": (),
     "datasites/doctor/latest_examination.py": (),
     "datasites/notices/notices.py": (),

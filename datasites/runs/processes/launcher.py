@@ -1,4 +1,4 @@
-"""What starts the processes of runs, and what each of them must be able to do: here, or on a node of a cluster.
+"""Launchers start the processes of runs, here or on a node of a cluster; each such process is a runner.
 
 A launcher is asked for a runner, the runner is given one job and watched, and whatever becomes of it, nothing of it
 works on when `execute` has returned. What it took of other machines is given back after the run's end has shown.

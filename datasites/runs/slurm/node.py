@@ -1,4 +1,4 @@
-"""What Slurm gave a run on its node, looked at there before the run has a process: GPUs, and a limit on memory.
+"""The node of a run, looked at there before the run has a process: which GPUs Slurm gave it, and what memory.
 
 Slurm's own numbers of GPUs are places in its configuration, so they are not believed: a GPU is the run's if the node
 lets its step open it, and there are as many as were asked for.

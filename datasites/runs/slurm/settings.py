@@ -36,12 +36,10 @@ class SlurmSettings:
     slurm_account: str = setting("Slurm's account that runs are counted to; empty for the user's default.", default="")
     slurm_qos: str = setting("Slurm's quality of service for runs; empty for the default.", default="")
     slurm_constraint: str = setting(
-        "Features that a node must have for runs, as Slurm's --constraint takes them; empty for any node.", default=""
+        "Features that a node must have for runs, written as Slurm takes a constraint; empty for any node.", default=""
     )
     slurm_reservation: str = setting("Slurm's reservation that runs take their nodes from; empty for none.", default="")
-    slurm_gpu_type: str = setting(
-        "Type of GPU that runs ask for, as Slurm names it in --gres=gpu:TYPE:N; empty for any.", default=""
-    )
+    slurm_gpu_type: str = setting("Type of GPU that runs ask for, as Slurm names it; empty for any.", default="")
     slurm_minutes: int = setting(
         "Most minutes of a node that a run asks for; 0 for as long as the run's own limits let it take.", default=0
     )
