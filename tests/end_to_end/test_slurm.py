@@ -88,7 +88,8 @@ def test_a_datasite_that_is_killed_in_a_run_leaves_no_job_and_runs_it_again_for_
         wait_for(lambda: len(west.events("run started")) > begun)
         west.stop(signal.SIGKILL)
         wait_for(lambda: slurm.jobs() == [])
-        west.start()
+        west.start(forked=True)
+        west.wait_until_ready()
     with Federation.connect(west.credentials()) as connected:
         again = Study.load(connected, tmp_path / "study")
         assert train_round(again, 0, "west")["state"] == "done"

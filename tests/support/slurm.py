@@ -41,8 +41,8 @@ SlurmctldLogFile={folder}/slurmctld.log
 SlurmdLogFile={folder}/slurmd.log
 SlurmctldDebug=info
 SlurmdDebug=info
-ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
+ProctrackType=proctrack/{track}
+TaskPlugin=task/{task}
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 MpiDefault=none
@@ -140,10 +140,26 @@ class Cluster:
         return False
 
 
+_CONTROLLERS = tuple(Path("/sys/fs/cgroup") / name for name in ("memory", "freezer", "devices", "cpuset"))
+_CGROUPS = """\
+CgroupPlugin=cgroup/v1
+CgroupMountpoint=/sys/fs/cgroup
+ConstrainRAMSpace=yes
+ConstrainDevices=yes
+AllowedRAMSpace=100
+"""
+
+
 @contextmanager
-def cluster() -> Iterator[Cluster]:
-    """A running cluster that this process' `srun` finds; ended and removed afterwards."""
+def cluster(*, cgroups: bool = False) -> Iterator[Cluster]:
+    """A running cluster that this process' `srun` finds; ended and removed afterwards.
+
+    Args:
+        cgroups: Whether it holds steps to their memory and devices; one such cluster at a time.
+    """
     look()
+    if cgroups and not all(os.access(one, os.W_OK) for one in _CONTROLLERS):
+        pytest.skip("no control groups of the first version that Slurm could divide; the second needs systemd")
     folder = Path(tempfile.mkdtemp(prefix="slurm-", dir="/tmp"))
     made = Cluster(folder)
     try:
@@ -160,9 +176,11 @@ def cluster() -> Iterator[Cluster]:
             "controller": free_port(),
             "node": free_port(),
             "cpus": os.cpu_count(),
+            "track": "cgroup" if cgroups else "linuxproc",
+            "task": "cgroup" if cgroups else "none",
         }
         (folder / "slurm.conf").write_text(_CONF.format_map(values))
-        (folder / "cgroup.conf").write_text("CgroupAutomount=no\n")
+        (folder / "cgroup.conf").write_text(_CGROUPS if cgroups else "CgroupAutomount=no\n")
         _write_gpus(folder)
         places = {
             "socket": "munge.socket",
@@ -186,13 +204,23 @@ def cluster() -> Iterator[Cluster]:
             process.kill()
             process.wait(timeout=CEILING_SECONDS)
         shutil.rmtree(folder, ignore_errors=True)
+        if cgroups:
+            _remove_groups()
+
+
+def _remove_groups() -> None:
+    """Removes the control groups that Slurm leaves, which nothing is in any more."""
+    for controller in _CONTROLLERS:
+        for group in sorted(controller.glob("slurm_*/**/"), reverse=True):
+            with suppress(OSError):
+                group.rmdir()
 
 
 def _write_gpus(folder: Path) -> None:
-    """Two GPUs that Slurm can give: device files that lead nowhere."""
+    """Two GPUs that Slurm can give: device files of two kinds that lead nowhere."""
     lines = []
     for number in range(2):
         device = folder / f"nvidia{number}"
-        os.mknod(device, 0o600 | stat.S_IFCHR, os.makedev(1, 3))
+        os.mknod(device, 0o600 | stat.S_IFCHR, os.makedev(1, 5 + 2 * number))
         lines.append(f"Name=gpu File={device}\n")
     (folder / "gres.conf").write_text("".join(lines))

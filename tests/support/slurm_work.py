@@ -48,7 +48,8 @@ def main(folder: str, study: str) -> None:
     step.BEAT_SECONDS = 0.2
     if (Path(folder) / DRIVER).exists():
         node.find_gpus = lambda: gpus.find_gpus(Path(folder) / DRIVER)  # type: ignore[attr-defined]
-        node.own_gpus = lambda present: tuple(present)  # type: ignore[assignment]
+        opened, devices = node.own_gpus, Path(folder) / DRIVER / "devices"
+        node.own_gpus = lambda present: opened(present, devices) if devices.exists() else tuple(present)  # type: ignore[assignment,misc]
     if (Path(folder) / SILENCE).exists():
         step.SILENT_SECONDS = float((Path(folder) / SILENCE).read_text())
     step.main(lambda inputs: _WORKS[study or parse(inputs.plan).study](inputs))

@@ -120,14 +120,18 @@ def _words_of(process: psutil.Process) -> list[str]:
     return []
 
 
-@pytest.fixture(scope="module")
-def hospital(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hospital]:
-    folder = tmp_path_factory.mktemp("slurm")
+def _hospital(folders: pytest.TempPathFactory, made: Cluster) -> Hospital:
+    folder = folders.mktemp("slurm")
     os.umask(0o077)
     images, labels = draw_pictures(60, 1)
     ingest(SourcePictures(images, labels, ("dark", "bright"), None), folder / "store", name="store")
+    return Hospital(folder, made)
+
+
+@pytest.fixture(scope="module")
+def hospital(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hospital]:
     with cluster() as made:
-        yield Hospital(folder, made)
+        yield _hospital(tmp_path_factory, made)
         assert made.jobs() == []
 
 
@@ -439,3 +443,20 @@ def test_a_round_that_is_stopped_with_the_datasite_runs_again_for_the_same_charg
     wait_for(lambda: again.run().state == "done")
     assert again.kinds == ["reserve", "start", "commit"]
     again.close()
+
+
+@pytest.mark.parametrize("gpus", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_slurms_control_groups_give_a_run_its_gpus_and_hold_it_to_its_memory(
+    tmp_path_factory: pytest.TempPathFactory, gpus: int
+) -> None:
+    with cluster(cgroups=True) as held:
+        made = _hospital(tmp_path_factory, held)
+        _list_gpus(made, 2)
+        (made.folder / slurm_work.DRIVER / "devices").symlink_to(held.folder)
+        seen = json.loads(made.execute("tells", gpus=gpus))
+        assert seen["gpus"] == ",".join(f"GPU-0{number}" for number in range(gpus))
+        _list_gpus(made, 3)  # one more than Slurm knows of, whose device the step could open
+        (made.folder / slurm_work.DRIVER / "devices").symlink_to(held.folder)
+        (held.folder / "nvidia2").touch()
+        with pytest.raises(SandboxMissing, match="cannot close runs in"):
+            made.execute("tells", gpus=gpus)
