@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import socket
+import tempfile
 import time
 from pathlib import Path
 
@@ -63,7 +64,7 @@ def _tells(inputs: RunInputs) -> Work:
         seen["environment"] = sorted(os.environ)
         for name, attempt in {
             "socket": lambda: socket.socket().close(),
-            "file": lambda: open("/tmp/of-a-run", "w").close(),
+            "file": lambda: open(f"{tempfile.gettempdir()}/of-a-run", "w").close(),
             "state": lambda: os.listdir(Path(__file__).parent),
             "process": os.fork,
         }.items():

@@ -143,7 +143,7 @@ class PlacedRun:
         except subprocess.TimeoutExpired:
             srun.kill()
             srun.wait()
-        if self._job_id or srun.returncode < 0:  # else Slurm has refused it, or has heard of the end
+        if srun.returncode and (self._job_id or srun.returncode < 0):  # else Slurm has refused it, or knows of the end
             with contextlib.suppress(ConfigError):
                 self._slurm.cancel(self._name)
 
