@@ -19,6 +19,7 @@ from datasites.runs.processes.runner import RunInputs, RunPictures, Work
 from datasites.runs.slurm import node, step
 from policies.plans.kinds import parse
 
+_ANYBODYS = tempfile.gettempdir()  # found before a run is closed in
 _TESTS = str(Path(__file__).resolve().parents[1])
 PROGRAM = f"""
 import sys
@@ -64,7 +65,7 @@ def _tells(inputs: RunInputs) -> Work:
         seen["environment"] = sorted(os.environ)
         for name, attempt in {
             "socket": lambda: socket.socket().close(),
-            "file": lambda: open(f"{tempfile.gettempdir()}/of-a-run", "w").close(),
+            "file": lambda: open(f"{_ANYBODYS}/of-a-run", "w").close(),
             "state": lambda: os.listdir(Path(__file__).parent),
             "process": os.fork,
         }.items():
