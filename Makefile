@@ -113,8 +113,8 @@ test-chaos: setup ## 20 rounds at eight hospitals while links, processes and a d
 test-load: setup ## the console's pace while 200 connections are held, 20 of them hostile (ARGS="--turns 5")
 	PYTHONPATH=$(CURDIR):$(CURDIR)/tests $(BIN)/python tests/support/under_load.py $(ARGS)
 
-# The kernels and the engine on a real card: what `make test` interprets, the contract, places, rounding, the audit and its faults.
-ON_A_GPU := $(addprefix tests/datasites/training/,gpu test_placement.py test_clipping.py test_floating_point.py test_device_noise.py test_noise_kernel.py test_recorded_step.py test_reading_ahead.py test_privacy_audit.py)
+# The kernels and the engine on a real card: what `make test` interprets, the contract, places, rounding, the audit and its faults, and runs that are closed in.
+ON_A_GPU := $(addprefix tests/datasites/training/,gpu test_placement.py test_clipping.py test_floating_point.py test_device_noise.py test_noise_kernel.py test_recorded_step.py test_reading_ahead.py test_privacy_audit.py) tests/datasites/runs/test_kernels_on_a_gpu.py
 test-gpu: setup ## on a machine with a GPU: kernels, contract, replays, places, rounding and the audit (ARGS="-x")
 	@$(BIN)/python -c "import torch; raise SystemExit(0 if torch.cuda.is_available() else 'torch finds no GPU here')"
 	$(BIN)/python -m pytest $(ON_A_GPU) $(ARGS)

@@ -62,6 +62,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.first_settings": {"policies": "settings"},
     "datasites.runs": {},
     "datasites.runs.gpus": {},
+    "datasites.runs.kernels": {"policies": "plans", "datasites": "runs.gpus"},
     "datasites.runs.visible_ends": {},
     "datasites.training.gpu": {},
     "datasites.training.ranking": {},
@@ -159,6 +160,13 @@ HOUSE: dict[str, dict[str, str]] = {
             "training.randomness"
         ),
     },
+    "datasites.training.compiling": {
+        "policies": "errors plans",
+        "datasites": (
+            "training.dp_sgd training.engines training.gpu training.losses training.models training.process_group "
+            "training.randomness"
+        ),
+    },
     "datasites.training.jobs": {
         "policies": "errors plans",
         "datasites": (
@@ -168,7 +176,8 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.runs.processes": {
         "policies": "answers contracts errors plans",
         "datasites": (
-            "assets files runs.sandbox training.dp_sgd training.jobs training.pictures training.process_group"
+            "assets files runs.enclosure runs.gpus runs.kernels runs.sandbox training.dp_sgd training.jobs training.pictures "
+            "training.process_group"
         ),
     },
     "datasites.runs.rounds": {
@@ -185,7 +194,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.rehearsal": {
         "policies": "answers contracts errors plans untrusted_text",
         "datasites": (
-            "approvals assets audit_log rehearsal.rehearsals runs.enclosure runs.gpus runs.processes runs.queue "
+            "approvals assets audit_log rehearsal.rehearsals runs.gpus runs.processes runs.queue "
             "runs.sandbox runs.turns"
         ),
     },
@@ -348,7 +357,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.installation": {"policies": "errors", "datasites": "config files state"},
     "datasites.doctor": {
         "policies": "__init__ errors versions",
-        "datasites": "assets audit_log config datasets files pysyft_database runs.slurm state training.gpu web",
+        "datasites": "assets audit_log config datasets files pysyft_database runs.kernels runs.slurm state training.gpu web",
     },
     "datasites.elsewhere": {"policies": "answers errors ledger plans validate", "datasites": "files"},
     "datasites.pages.languages": {"policies": "answers untrusted_text"},

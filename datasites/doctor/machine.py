@@ -14,12 +14,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from datasites.doctor.finding import OK, PROBLEM, WARNING, ExaminedDatasite, Finding
+from datasites.runs.kernels.kernel_store import KernelStore, size_of
 from datasites.state.kept_books import read_audit
 from datasites.training.gpu.requirements import lack
 from policies.errors import ConfigError
 from policies.versions import packages
 
-GIB = 1 << 30
+GIB, MIB = 1 << 30, 1 << 20
 LEAST_FREE = GIB // 4
 DATASITE_MEMORY = 700 << 20  # bytes that a datasite and one runner of a small model want
 RUNNER_MEMORY = 800 << 20
@@ -112,6 +113,11 @@ def gpu(examined: ExaminedDatasite) -> Iterator[Finding]:
         if missing is not None:
             told = f"{number}: private training is slower there than it could be: {missing.what}"
             yield Finding("GPU", WARNING, told, missing.remedy)
+    kept = KernelStore(examined.state.kernels)
+    if sets := kept.sets():
+        size = size_of(kept.folder) / MIB
+        told = f"kernels of {len(sets)} kinds of runs compiled, {size:.0f} MiB of at most {kept.most_bytes / MIB:.0f}"
+        yield Finding("GPU", OK, told)
     if most > len(lines):
         told = f"gpus_per_run is {most}, so private training takes all {len(lines)} and waits until they are free"
         yield Finding("GPU", WARNING, told, "Lower gpus_per_run, or see whether the driver shows every GPU.")

@@ -56,6 +56,11 @@ class StateFolder:
         return self.path / "local-parts"
 
     @property
+    def kernels(self) -> Path:
+        """Compiled kernels of the hospital's GPUs, a folder for each kind of run; made anew where they are lost."""
+        return self.path / "kernels"
+
+    @property
     def scratch(self) -> Path:
         """One folder for each run in progress."""
         return self.path / "scratch"

@@ -19,9 +19,9 @@ from datasites.assets.mock_store import mock_bytes, write_mock_store
 from datasites.assets.published import PublishedDataset
 from datasites.assets.store import PictureStore, open_store
 from datasites.rehearsal.estimate import Measured, shortened
-from datasites.runs.enclosure import Enclosure
 from datasites.runs.gpus import Gpu
 from datasites.runs.processes.job import Job
+from datasites.runs.processes.kernels.ready_kernels import ReadyKernels
 from datasites.runs.processes.launcher import NEVER_BEGAN, Launcher
 from datasites.runs.sandbox.limits import RunLimits
 from policies.answers.hospital import DatasetSchema
@@ -84,7 +84,8 @@ class MockRounds:
 
     Args:
         launcher: Starts each process, as it does those of real runs.
-        enclosure: Closes each process in, likewise.
+        kernels: Of the hospital's GPUs, with what closes each process in, likewise; those that are compiled for a
+            rehearsal are ready when the request is approved.
         limits: The most that one run may take; a rehearsal takes no more.
         folder: For the mock's pictures and each rehearsal's files, removed when the datasite starts.
         max_update_bytes: The most bytes of a set of weights.
@@ -95,13 +96,14 @@ class MockRounds:
         self,
         *,
         launcher: Launcher,
-        enclosure: Enclosure,
+        kernels: ReadyKernels,
         limits: RunLimits,
         folder: Path,
         max_update_bytes: int,
         free_disk_bytes: int,
     ) -> None:
-        self._launcher, self._enclosure, self._limits = launcher, enclosure, limits
+        self._launcher, self._enclosure, self._limits = launcher, kernels.enclosure, limits
+        self._kernels = kernels
         self._folder, self._max_update_bytes, self._free_disk_bytes = folder, max_update_bytes, free_disk_bytes
         self._writing = threading.Lock()  # two that begin at once need the same mock
 
@@ -133,6 +135,7 @@ class MockRounds:
         """
         plan = shortened(asked.plan)
         self._launcher.warm_up()
+        self._kernels.compile_missing(plan, gpus, name, given_up)
         with self._scratch(asked, name) as scratch:
             store = self._mock(asked)
             weights = scratch / "weights.safetensors"
@@ -145,7 +148,7 @@ class MockRounds:
                 store=str(self._mock_folder(asked)),
                 weights=str(weights),
                 result=str(scratch / "update.safetensors"),
-                confinement=self._enclosure.confine(gpus),
+                confinement=self._kernels.given(self._enclosure.confine(gpus), plan),
                 rehearses=True,
             )
             preparing, steps, working = self._execute(job, plan, seen, given_up, name)

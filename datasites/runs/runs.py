@@ -140,7 +140,7 @@ class Runs:
         """What runs rounds on the mock: with the runs' launcher and enclosure."""
         return MockRounds(
             launcher=self._launcher,
-            enclosure=self.supervisor.enclosure,
+            kernels=self.supervisor.kernels,
             limits=config.run_limits,
             folder=folder,
             max_update_bytes=config.max_update_bytes,

@@ -26,6 +26,7 @@ from datasites.runs.charges import RoundCharges
 from datasites.runs.enclosure import Enclosure
 from datasites.runs.gpus import Gpu, GpuLeases
 from datasites.runs.local_parts.kept_parts import LocalParts
+from datasites.runs.processes.kernels.ready_kernels import ReadyKernels
 from datasites.runs.processes.launcher import Launcher
 from datasites.runs.queue import Run, RunQueue
 from datasites.runs.rounds.rounds import Rounds
@@ -49,6 +50,7 @@ class Supervisor:
 
     Attributes:
         enclosure: Closes each process in; rehearsals' too.
+        kernels: Of the hospital's GPUs, for runs and rehearsals.
         local_parts: What stays here of models whose strategy keeps a part at each hospital.
     """
 
@@ -79,12 +81,14 @@ class Supervisor:
         self._turns = Turns(queue, gpus, decided)
         self._charges = RoundCharges(queue, ledger, audit)
         self.enclosure = Enclosure(state.path, limits, required=require_sandbox, elsewhere=launcher.elsewhere)
+        self.kernels = ReadyKernels(state.kernels, launcher, self.enclosure, limits)
         self.local_parts = LocalParts(state.local_parts, ledger, free_disk_bytes=free_disk_bytes)
         self._rounds = Rounds(
             blobs=blobs,
             charges=self._charges,
             enclosure=self.enclosure,
             launcher=launcher,
+            kernels=self.kernels,
             local_parts=self.local_parts,
             approved=approved,
             foresee=foresee,
@@ -99,6 +103,7 @@ class Supervisor:
     def start(self) -> None:
         """Says which pieces of the sandbox are missing, queues again what a stop interrupted, and begins."""
         self.enclosure.look(self._audit)
+        self.kernels.tidy()
         shutil.rmtree(self._scratch, ignore_errors=True)
         self._scratch.mkdir(mode=0o700)
         if interrupted := self._queue.recover():

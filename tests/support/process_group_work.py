@@ -238,9 +238,9 @@ def lack_what_is_taken_away() -> None:
         taken.update(name for name in (NAMESPACES, FILTER) if Path(name).exists())
         return dict.fromkeys(namespaces.KINDS, "none for this test") if NAMESPACES in taken else separate()
 
-    def restrict_if_there() -> None:
+    def restrict_if_there(**settings: Any) -> None:
         if FILTER in taken and os.getpid() != 1:
             raise OSError(38, FILTER)
-        restrict()
+        restrict(**settings)
 
     namespaces.separate, sandbox.seccomp.restrict = separate_if_there, restrict_if_there

@@ -26,6 +26,7 @@ from datasites.assets.store import PictureStore, open_store
 from datasites.runs.processes import workers
 from datasites.runs.processes.device_looks import LOOKED
 from datasites.runs.processes.job import Job
+from datasites.runs.processes.kernels import compiler
 from datasites.runs.processes.progress_pipe import DONE, MISSING, READY, SLOWER, TRAINED, ProgressPipe
 from datasites.runs.processes.unread_weights import UnreadWeights, mapped
 from datasites.runs.sandbox import confinement as sandbox
@@ -105,6 +106,7 @@ def import_training() -> None:
         importlib.import_module(name)
     importlib.import_module("datasites.training.models").import_every_model()
     importlib.import_module("datasites.training.dp_sgd.memory").keep_freed_memory()
+    compiler.import_early()
 
 
 def main(prepare: Preparation, missing: dict[str, str]) -> None:
@@ -157,10 +159,13 @@ def _begin(
         The work, to be done once the datasite has said go, and the file for its result.
     """
     processes, confinement = job.processes, job.confinement
+    if confinement.compiles:
+        return compiler.begin(job, missing)
+    confinement = compiler.shown(confinement)
     inputs, pictures = _open(job, say)
 
     def close_in(rank: int) -> None:
-        _silence()
+        sandbox.silence()
         sandbox.enter(confinement.of_process(rank, processes), missing)
 
     def live(process_group: SharedMemoryGroup) -> None:
@@ -270,14 +275,6 @@ def _open(job: Job, say: ProgressPipe) -> tuple[RunInputs, RunPictures]:
     )
     features = None if wanted is None else open_features(folder, kept_spec(wanted), store.manifest)
     return inputs, RunPictures(store, features)
-
-
-def _silence() -> None:
-    """Input and both outputs lead nowhere from here on."""
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):
-        os.dup2(nowhere, descriptor)
-    os.close(nowhere)
 
 
 def _read_line(descriptor: int) -> bytes:

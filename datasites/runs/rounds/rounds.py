@@ -16,6 +16,7 @@ from datasites.runs.gpus import Gpu
 from datasites.runs.local_parts.kept_parts import LocalParts, file_name
 from datasites.runs.local_parts.round_part import RoundPart
 from datasites.runs.processes.job import Job
+from datasites.runs.processes.kernels.ready_kernels import ReadyKernels
 from datasites.runs.processes.launcher import Launcher
 from datasites.runs.queue import Run
 from datasites.runs.sandbox.limits import RunLimits
@@ -36,6 +37,7 @@ class Rounds:
         charges: Charges a round when its process is closed in and has read no picture yet.
         enclosure: Closes each process in.
         launcher: Starts each process.
+        kernels: Of the hospital's GPUs, ready before a process is closed in.
         local_parts: What stays here of models whose strategy keeps a part at each hospital.
         approved: Checks a run's approval once more and returns it; raises if it does not hold any more.
         foresee: Computes what the researcher is told after the round, while the round runs.
@@ -50,6 +52,7 @@ class Rounds:
         charges: RoundCharges,
         enclosure: Enclosure,
         launcher: Launcher,
+        kernels: ReadyKernels,
         local_parts: LocalParts,
         approved: Callable[[Run], Approval],
         foresee: Callable[[Run], None],
@@ -57,7 +60,7 @@ class Rounds:
         max_update_bytes: int,
     ) -> None:
         self._blobs, self._charges, self._enclosure, self._launcher = blobs, charges, enclosure, launcher
-        self._local_parts, self._approved, self._foresee = local_parts, approved, foresee
+        self._kernels, self._local_parts, self._approved, self._foresee = kernels, local_parts, approved, foresee
         self._limits, self._max_update_bytes = limits, max_update_bytes
 
     def run(
@@ -90,18 +93,21 @@ class Rounds:
                 let out.
         """
         approved = self._approved(run)
+        store = approved.published.store.resolve()
+        plan = reading_kept(approved.plan, store)
+        if self._kernels.compile_missing(plan, gpus, run.id, given_up):
+            approved = self._approved(run)  # that took a while
         scratch.mkdir(mode=0o700)
         part = self._part(run, approved, room)
         came = self._weights(run, approved, scratch)
-        store = approved.published.store.resolve()
         job = Job.of_round(
-            reading_kept(approved.plan, store),
+            plan,
             gpus=len(gpus),
             round=run.round,
             store=str(store),
             weights=str((part.join(came, scratch / "joined.safetensors") if part else came).resolve()),
             result=str((scratch / "update.safetensors").resolve()),
-            confinement=self._enclosure.confine(gpus),
+            confinement=self._kernels.given(self._enclosure.confine(gpus), plan),
         )
         # Room for the update is taken before anything is read, so that a lack of it is no way to run again.
         at_most = largest_size(approved.outputs, approved.plan.update_encoding)

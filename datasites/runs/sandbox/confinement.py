@@ -23,7 +23,7 @@ from functools import partial
 from pathlib import Path
 
 from datasites.runs.gpus import Gpu
-from datasites.runs.sandbox import kernel, landlock, namespaces, seccomp
+from datasites.runs.sandbox import compilers, kernel, landlock, namespaces, seccomp
 from datasites.runs.sandbox.cgroups import find_delegated
 from datasites.runs.sandbox.limits import RunLimits, give_way, prefer_as_victim
 from policies.errors import SandboxMissing
@@ -33,7 +33,10 @@ PROJECT = Path(__file__).resolve().parents[3]
 RUN_UIDS = range(61_184, 65_520)
 _LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache")
 _MACHINE = ("/proc/cpuinfo", "/proc/meminfo", "/sys/devices/system/cpu", "/dev/urandom")
-_GPU_READ = ("/proc/driver/nvidia", "/proc/devices", "/sys/bus/pci/devices", "/sys/module/nvidia", "/usr/share/nvidia")
+_GPU_READ = (
+    *("/proc/driver/nvidia", "/proc/devices", "/sys/bus/pci/devices", "/sys/module/nvidia", "/usr/share/nvidia"),
+    "/usr/local/nvidia",  # where some machines have the driver's libraries
+)
 _GPU_DEVICES = ("/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools")
 # Not needed where the others are: a second wall, or more than one process needs.
 OF_GPUS = "control group"  # nothing else limits the memory of a run with a GPU
@@ -75,6 +78,8 @@ class Confinement:
         hidden: A folder of which it may read nothing: the datasite's state.
         uid: Account to run as, if started as root.
         gpus: What it was leased.
+        kernels: A folder of the state whose files it may read all the same, but not write: kernels of a GPU.
+        compiles: Whether it makes these kernels instead: then it may write there, and start compilers.
     """
 
     limits: RunLimits
@@ -82,6 +87,8 @@ class Confinement:
     hidden: Path
     uid: int
     gpus: tuple[Gpu, ...] = ()
+    kernels: Path | None = None
+    compiles: bool = False
 
     def of_process(self, rank: int, processes: int) -> Confinement:
         """How one process of a run is closed in: with a GPU of its own, and its part of what the run may take.
@@ -103,6 +110,8 @@ class Confinement:
             "hidden": str(self.hidden),
             "uid": self.uid,
             "gpus": [vars(gpu) for gpu in self.gpus],
+            "kernels": None if self.kernels is None else str(self.kernels),
+            "compiles": self.compiles,
         }
 
     @classmethod
@@ -115,6 +124,8 @@ class Confinement:
             hidden=Path(plain["hidden"]),
             uid=plain["uid"],
             gpus=tuple(Gpu(**gpu) for gpu in plain["gpus"]),
+            kernels=None if plain["kernels"] is None else Path(plain["kernels"]),
+            compiles=plain["compiles"],
         )
 
 
@@ -123,8 +134,9 @@ def enter(confinement: Confinement, missing: dict[str, str]) -> dict[str, str]:
 
     Guarantees:
         If it returns with `confinement.required`, every required piece is in force. Whatever happens after it can
-        open no file but the interpreter's libraries, no socket and no device but the leased, starts no process, and
-        writes to what was open before.
+        open no file but the interpreter's libraries and the kernels that it was given, no socket and no device but the
+        leased, starts no process, and writes to what was open before. With `confinement.compiles` it starts programs
+        of the machine too, which are as closed in, and all of them write to the folder of kernels.
 
     Args:
         confinement: How.
@@ -141,9 +153,11 @@ def enter(confinement: Confinement, missing: dict[str, str]) -> dict[str, str]:
         prefer_as_victim()
     with contextlib.suppress(OSError):
         give_way()
-    _forget_environment(confinement.gpus)
+    compilers.forget_environment(confinement.gpus, compiles=confinement.compiles)
+    if confinement.kernels is not None:
+        os.chdir(confinement.kernels)
     readable, landlock_version = _readable(confinement), landlock.version()
-    failed = dict(missing)
+    failed, made = dict(missing), compilers.rules() if confinement.compiles else {}
     steps: tuple[tuple[str, Callable[[], object]], ...] = (
         ("resource limits", lambda: confinement.limits.apply(address_space=not confinement.gpus)),
         ("own account", lambda: _take_account(confinement.uid)),
@@ -151,8 +165,8 @@ def enter(confinement: Confinement, missing: dict[str, str]) -> dict[str, str]:
         ("no new privileges", partial(kernel.prctl, kernel.PR_SET_NO_NEW_PRIVS, 1)),
         ("closed to debuggers", partial(kernel.prctl, kernel.PR_SET_DUMPABLE, 0)),
         ("ends with its parent", partial(kernel.prctl, kernel.PR_SET_PDEATHSIG, int(signal.SIGKILL))),
-        ("file rules", lambda: landlock.restrict(readable=readable, devices=_devices(confinement.gpus))),
-        ("system call filter", seccomp.restrict),
+        ("file rules", lambda: landlock.restrict(readable=readable, devices=_devices(confinement.gpus), **made)),
+        ("system call filter", partial(seccomp.restrict, compiles=confinement.compiles)),
     )
     for name, step in steps:
         try:
@@ -166,6 +180,14 @@ def enter(confinement: Confinement, missing: dict[str, str]) -> dict[str, str]:
     if confinement.required and refused:
         raise missing_pieces({name: failed.get(name, "") for name in refused})
     return failed
+
+
+def silence() -> None:
+    """Input and both outputs of this process lead nowhere from here on."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nowhere, descriptor)
+    os.close(nowhere)
 
 
 def missing_pieces(failed: dict[str, str], *, told: str = "") -> SandboxMissing:
@@ -231,14 +253,6 @@ def _try_all() -> None:
     sys.stdout.write(json.dumps(failed))
 
 
-def _forget_environment(gpus: tuple[Gpu, ...]) -> None:
-    kept = {name: value for name, value in os.environ.items() if name.endswith("_NUM_THREADS")}
-    os.environ.clear()
-    os.environ.update(
-        kept, CUDA_VISIBLE_DEVICES=",".join(gpu.uuid for gpu in gpus), HOME="/nonexistent", LANG="C.UTF-8"
-    )
-
-
 def _take_account(uid: int) -> None:
     """Leaves root's account. Sets the real, effective and saved identity, and no group but the account's own."""
     if os.geteuid() != 0:
@@ -262,7 +276,7 @@ def _readable(confinement: Confinement) -> list[Path]:
     for path in paths:
         if hidden.is_relative_to(path.resolve()) or path.resolve().is_relative_to(hidden):
             raise missing_pieces({"file rules": f"the state folder lies in {path}, which runs read. Move it elsewhere"})
-    return sorted(paths)
+    return [*sorted(paths), *([compilers.HERE] if confinement.kernels else ())]
 
 
 def _devices(gpus: tuple[Gpu, ...]) -> list[Path]:

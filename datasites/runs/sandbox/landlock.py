@@ -17,8 +17,10 @@ from datasites.runs.sandbox import kernel
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # the same on every architecture
 _VERSION = 1
 _PATH_BENEATH = 1
-_READ_FILE, _READ_DIR = 1 << 2, 1 << 3
+_EXECUTE, _READ_FILE, _READ_DIR = 1, 1 << 2, 1 << 3
 _WRITE_FILE, _IOCTL_DEV = 1 << 1, 1 << 15
+# Of files and folders in a folder: remove both, make folders and plain files.
+_REMOVE_DIR, _REMOVE_FILE, _MAKE_DIR, _MAKE_REG, _TRUNCATE = 1 << 4, 1 << 5, 1 << 7, 1 << 8, 1 << 14
 # How many kinds of access to files each version knows: 13 at first, then moving, truncating, device ioctls.
 _FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
 _TCP_BIND_AND_CONNECT = 0b11
@@ -44,8 +46,14 @@ def version() -> int:
         return 0
 
 
-def restrict(*, readable: Iterable[Path] = (), devices: Iterable[Path] = ()) -> None:
-    """From here on, this process opens nothing but what is named, and makes, writes, moves and executes nothing.
+def restrict(
+    *,
+    readable: Iterable[Path] = (),
+    devices: Iterable[Path] = (),
+    programs: Iterable[Path] = (),
+    writable: Iterable[Path] = (),
+) -> None:
+    """From here on, this process opens nothing but what is named, and makes, writes, moves and executes nothing else.
 
     Files that are open already stay so. Needs `PR_SET_NO_NEW_PRIVS`. Where the kernel knows how, TCP ports, abstract
     sockets and signals beyond this process are closed too.
@@ -53,6 +61,8 @@ def restrict(*, readable: Iterable[Path] = (), devices: Iterable[Path] = ()) -> 
     Args:
         readable: Folders and files to read. What does not exist is left out.
         devices: Device files to read, write and control.
+        programs: Folders and files to read and execute; what is executed is under the same rules.
+        writable: Folders in which to make, write, read and remove plain files and folders.
 
     Raises:
         OSError: The kernel has no Landlock, or refused.
@@ -71,6 +81,11 @@ def restrict(*, readable: Iterable[Path] = (), devices: Iterable[Path] = ()) -> 
     try:
         for path in readable:
             _allow(ruleset, path, _READ_FILE | _READ_DIR)
+        for path in programs:
+            _allow(ruleset, path, _EXECUTE | _READ_FILE | _READ_DIR)
+        making = _READ_FILE | _READ_DIR | _WRITE_FILE | _REMOVE_DIR | _REMOVE_FILE | _MAKE_DIR | _MAKE_REG
+        for path in writable:
+            _allow(ruleset, path, making | (_TRUNCATE if known >= TRUNCATE_VERSION else 0))
         control = _IOCTL_DEV if known >= DEVICE_VERSION else 0
         for path in devices:
             _allow(ruleset, path, _READ_FILE | _WRITE_FILE | control)

@@ -52,9 +52,11 @@ DENIED: dict[str, tuple[int | None, int | None]] = {
     "delete_module": (176, 106), "kexec_load": (246, 104), "ioperm": (173, None), "iopl": (172, None),
     "modify_ldt": (154, None), "uselib": (134, None), "vhangup": (153, 58), "lookup_dcookie": (212, 18),
 }  # fmt: skip
+_TO_COMPILE = ("fork", "vfork", "execve")  # of them, what a process needs that starts compilers
 _LAST_REVIEWED = 450  # set_mempolicy_home_node; what is newer does not exist for a run
 _CLONE, _CLONE3, _TGKILL, _PRCTL, _PRLIMIT = (56, 220), (435, 435), (234, 131), (157, 167), (302, 261)
 _CLONE_THREAD = 0x0001_0000
+_NAMESPACES = 0x7E02_0000  # CLONE_NEWNS, and user, process, network, message, name and control group
 _PR_SET_MM, _PR_SET_PTRACER = 35, 0x59616D61
 _OWN_ATTRIBUTES = (
     kernel.PR_SET_PDEATHSIG,
@@ -75,23 +77,27 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
 
 
-def restrict() -> None:
+def restrict(*, compiles: bool = False) -> None:
     """From here on, this process makes no call that `DENIED` names. Needs `PR_SET_NO_NEW_PRIVS`.
+
+    Args:
+        compiles: Whether it starts compilers: programs may then be started, all under the same filter.
 
     Raises:
         OSError: The kernel has no filters, or the processor is not one that the list is known for.
     """
-    instructions = program(platform.machine(), os.getpid())
+    instructions = program(platform.machine(), os.getpid(), compiles=compiles)
     filled = _Program(len(instructions) // 8, instructions)
     kernel.prctl(kernel.PR_SET_SECCOMP, _FILTER, ctypes.byref(filled))
 
 
-def program(machine: str, pid: int) -> bytes:
+def program(machine: str, pid: int, *, compiles: bool = False) -> bytes:
     """The filter, in the kernel's packet-filter language.
 
     Args:
         machine: Processor, as `platform.machine` names it.
         pid: The process it is for, as that process sees itself; it may signal its own threads.
+        compiles: Whether it may start programs.
 
     Raises:
         OSError: The list is not known for this processor.
@@ -110,11 +116,14 @@ def program(machine: str, pid: int) -> bytes:
         _step(_EQUAL, _CLONE3[column], 0, 1),
         _step(_RETURN, _ERRNO | errno.ENOSYS),  # the C library then asks with clone, whose flags can be read here
     ]
-    for numbers in DENIED.values():
+    for name, numbers in DENIED.items():
         number = numbers[column]
-        if number is not None:
+        if number is not None and not (compiles and name in _TO_COMPILE):
             lines += [_step(_EQUAL, number, 0, 1), refuse]
-    lines += _on_argument(_CLONE[column], [_step(_ANY_BIT, _CLONE_THREAD, 1, 0), refuse])
+    if compiles:  # no namespaces, whatever else is started
+        lines += _on_argument(_CLONE[column], [_step(_ANY_BIT, _NAMESPACES, 0, 1), refuse])
+    else:
+        lines += _on_argument(_CLONE[column], [_step(_ANY_BIT, _CLONE_THREAD, 1, 0), refuse])
     lines += _on_argument(_TGKILL[column], [_step(_EQUAL, pid, 1, 0), refuse])
     lines += _on_argument(_PRLIMIT[column], [_step(_EQUAL, 0, 1, 0), refuse])
     checks = [step for option in _OWN_ATTRIBUTES for step in (_step(_EQUAL, option, 0, 1), refuse)]

@@ -28,7 +28,7 @@ from policies.errors import StateVersionMismatch
 
 _PLACES, _ASIDE = "places.json", "aside"
 # What no migration touches, and what is large: the copy has links to them.
-_STAYS = ("store", "blobs", "scratch", "logs", "local-parts", "study-reports")
+_STAYS = ("store", "blobs", "scratch", "logs", "local-parts", "kernels", "study-reports")
 _OWN = (UPGRADING, LOCK)
 
 

@@ -12,6 +12,7 @@ from torch import nn
 
 from datasites.training.dp_sgd.batch_shape import BatchShape, most_drawn
 from datasites.training.dp_sgd.device_look import NOTHING_KEPT, DeviceLook, KeptLook, device_text, most_memory
+from datasites.training.dp_sgd.kernel_choice import KernelChoice
 from datasites.training.dp_sgd.loader import Batch
 from datasites.training.dp_sgd.memory import pictures_that_fit, room_for_batches_ahead
 from datasites.training.dp_sgd.noise import NoisyOptimizer
@@ -23,7 +24,7 @@ from datasites.training.gpu.step import Recorder
 from datasites.training.pictures.reports import empty_inputs
 from datasites.training.process_group.process_group import ProcessGroup
 from datasites.training.randomness.randomness import SecureRandom
-from policies.errors import NotRepeatable, OutOfMemory
+from policies.errors import NotRepeatable, OutOfMemory, WanwuError
 from policies.plans.training import TrainingPlan
 
 
@@ -126,7 +127,8 @@ def find_shape(
     """Finds the shape of all steps' batches on made-up pictures, before any other is read.
 
     Begins with what the plan and the declared size ask for, and takes a quarter off the places while memory does not
-    hold them, or a picture's gradient depends on its place. Leaves made-up weights in the model.
+    hold them, or a picture's gradient depends on its place. Leaves made-up weights in the model. A kernel that is
+    missing or fails shows here: all processes then take torch's operations, from here to the end of the round.
 
     Guarantees:
         It looks, unless one process, on a processor, is given the look of an earlier run that held there. What it
@@ -152,10 +154,14 @@ def find_shape(
         if kept.holds(engine.device, shape.places):
             return Shaped(shape, CalledSums(engine))
     make_up_weights(model)
-    before = most_memory()
+    before, choice = most_memory(), KernelChoice(process_group, next(model.parameters()).device, recorder)
     while True:
         shape = BatchShape.for_draws(drawn, most_places=most, processes=process_group.size)
-        tried = _tried(plan, model, engine, shape.places, recorder)
+        chosen = choice.with_kernels
+        tried, failed = _tried_or_failed(plan, model, engine, shape.places, recorder, catches=chosen)
+        choice.go_on(failed)
+        if chosen and not choice.with_kernels:
+            continue
         if process_group.all_reduce_min(tried is not None):
             break
         most = max(1, shape.places * 3 // 4)
@@ -165,6 +171,37 @@ def find_shape(
     if keeps:
         kept.tell(DeviceLook(shape.places, most_memory() - before, device_text(engine.device)).to_text())
     return Shaped(shape, CalledSums(engine) if tried is None else tried[1])
+
+
+def _tried_or_failed(
+    plan: TrainingPlan,
+    model: nn.Module,
+    engine: StepEngine,
+    places: int,
+    recorder: Recorder | None,
+    *,
+    catches: bool,
+) -> tuple[tuple[torch.Tensor, StepSums] | None, str | None]:
+    """As `_tried`, and why it could not be tried: a kernel that is missing, or whatever Triton or the driver say of it.
+
+    Args:
+        plan: As `_tried`, like those that follow.
+        model: Likewise.
+        engine: Likewise.
+        places: Likewise.
+        recorder: Likewise.
+        catches: Whether there are torch's operations to go on with.
+    """
+    try:
+        return _tried(plan, model, engine, places, recorder), None
+    except WanwuError:
+        raise
+    except Exception as error:
+        if not catches:
+            raise
+        failed = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+    torch.cuda.empty_cache()
+    return None, failed
 
 
 def _tried(

@@ -17,7 +17,6 @@ _SIDE = 64  # of a block that is turned
 def _pack(
     x: tl.tensor,
     out: tl.tensor,
-    low: tl.tensor,
     width: tl.tensor,
     channels: tl.tensor,
     pixels: tl.tensor,
@@ -34,6 +33,7 @@ def _pack(
     ok = (c < channels)[:, None] & (p < pixels)[None, :]
     v = tl.load(x + row * by_row + c[:, None] * by_channel + p[None, :] * by_pixel, mask=ok, other=0.0)
     to = out + row * width * pixels + p[:, None] * width + c[None, :]
+    low = (row * 0 + tl.num_programs(0)) * width * pixels  # to the second halves
     turned = (p < pixels)[:, None] & (c < width)[None, :]
     high = v.to(out.dtype.element_ty)
     tl.store(to, tl.trans(high), mask=turned)
@@ -74,6 +74,6 @@ def _packed(rows: torch.Tensor, dtype: torch.dtype, halves: int, width: int) -> 
     out = torch.empty(halves, count, pixels, width, dtype=dtype, device=rows.device)
     across, along = (min(_SIDE, max(16, triton.next_power_of_2(n))) for n in (width, pixels))
     grid = (count, triton.cdiv(width, across), triton.cdiv(pixels, along))
-    sizes = (out[0].numel(), width, channels, pixels)
+    sizes = (width, channels, pixels)
     _pack[grid](rows, out, *sizes, *rows.stride(), halves=halves, across=across, along=along, num_warps=4)
     return out

@@ -168,8 +168,8 @@ def _rows(
 # fmt: off
 @triton.jit(do_not_specialize=_VARY)
 def products(
-    x: tl.tensor, g: tl.tensor, factors: tl.tensor, squares: tl.tensor, out: tl.tensor, low_x: tl.tensor,
-    low_g: tl.tensor, channels: tl.tensor, outputs: tl.tensor, own_channels: tl.tensor, own_outputs: tl.tensor,
+    x: tl.tensor, g: tl.tensor, factors: tl.tensor, squares: tl.tensor, out: tl.tensor, channels: tl.tensor,
+    outputs: tl.tensor, own_channels: tl.tensor, own_outputs: tl.tensor,
     pictures: tl.tensor, per: tl.tensor, views: tl.tensor, depth: tl.tensor, height: tl.tensor, width: tl.tensor,
     wide: tl.tensor, high: tl.tensor, places: tl.tensor, stride_z: tl.tensor, stride_y: tl.tensor, stride_x: tl.tensor,
     padding_z: tl.tensor, padding_y: tl.tensor, padding_x: tl.tensor, dilation_z: tl.tensor, dilation_y: tl.tensor,
@@ -193,6 +193,8 @@ def products(
     layer = (depth, height, width, wide, high, stride_z, stride_y, stride_x, padding_z, padding_y, padding_x)
     x_step = (zero + depth) * height * width * across
     g_step = (zero + places) * outputs
+    low_x = x_step * views * pictures  # to the second halves; no argument, by which kernels would hang on the batch
+    low_g = g_step * views * pictures
     size = (zero + own_channels) * taps * outputs
     to = out + m[:, None] * outputs + n[None, :]
     ok = c_ok[:, None] & n_ok[None, :]

@@ -31,11 +31,13 @@ from datasites.doctor.examination import CHECKS, examine
 from datasites.doctor.finding import OK, PROBLEM, WARNING, ExaminedDatasite, Finding
 from datasites.files.private_file import write_private
 from datasites.files.state_folder import StateFolder
+from datasites.runs.kernels.kernel_store import KernelStore
 from datasites.runs.sandbox import confinement
 from datasites.runs.sandbox.confinement import Piece
 from datasites.state.backup import back_up
 from datasites.state.lock import hold
 from datasites.state.restore import Since, restore
+from datasites.training.gpu import requirements
 from policies.errors import ConfigError, DatabaseUnavailable
 
 
@@ -108,8 +110,29 @@ def test_what_a_gpu_lacks_for_the_kernels_is_named_with_what_to_install(
     assert [word in str(advice) for advice in advised] == ([True] if word else [])
 
 
+def test_headers_that_are_missing_are_named_too(
+    healthy: StateFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _with_tools(tmp_path, monkeypatch, "H200, 143771 MiB, 0 MiB, 9.0")
+    monkeypatch.setattr(requirements, "_has_headers", lambda: False)
+    (found,) = [one for one in examine(ExaminedDatasite(healthy), (machine.gpu,)) if one.level == WARNING]
+    assert "headers" in found.text and "python3-dev" in found.advice
+
+
+def test_compiled_kernels_are_told_with_what_they_take(
+    healthy: StateFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _with_tools(tmp_path, monkeypatch, "H200, 143771 MiB, 0 MiB, 9.0")
+    (made := tmp_path / "made").mkdir()
+    (made / "a.cubin").write_bytes(bytes(3 << 20))
+    KernelStore(healthy.kernels).keep("0" * 64, made)
+    told = [finding.text for finding in examine(ExaminedDatasite(healthy), (machine.gpu,))]
+    assert "kernels of 1 kinds of runs compiled, 3 MiB of at most 1024" in told
+
+
 def _with_tools(folder: Path, monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
-    """A machine with these GPUs and a C compiler."""
+    """A machine with these GPUs, a C compiler and Python's headers."""
+    monkeypatch.setattr(requirements, "_has_headers", lambda: True)
     for name, said in (("nvidia-smi", lines), ("cc", ())):
         (folder / name).write_text("#!/bin/sh\n" + "".join(f"echo '{line}'\n" for line in said))
         (folder / name).chmod(0o700)

@@ -24,6 +24,7 @@ from datasites.rehearsal import mock_round
 from datasites.rehearsal.mock_round import Asked, MockRounds, Seen
 from datasites.runs.enclosure import Enclosure
 from datasites.runs.processes.job import Job
+from datasites.runs.processes.kernels.ready_kernels import ReadyKernels
 from datasites.runs.processes.process import ForkServer
 from datasites.runs.sandbox.limits import RunLimits
 from datasites.training.models import initial_weights, trainable_shapes
@@ -64,7 +65,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     enclosure = Enclosure(folder, LIMITS, required=False)
     rounds = MockRounds(
         launcher=fork_server,
-        enclosure=enclosure,
+        kernels=ReadyKernels(folder / "kernels", fork_server, enclosure, LIMITS),
         limits=LIMITS,
         folder=folder / "rehearsals",
         max_update_bytes=1 << 20,

@@ -85,6 +85,8 @@ class _HeldRun:
         pass
 
     def execute(self, job: Job, **rest: Any) -> None:
+        if job.confinement.compiles:
+            raise RunFailed("It has no compiler.")
         self.fork_server.jobs.append(job)
         self.fork_server.go[job.round].wait()
         raise RunFailed("It was let go.")
@@ -205,11 +207,11 @@ def test_an_approval_is_not_checked_while_its_run_waits_and_once_before_it_start
     wait_for(held.begun)
     for _ in range(50):
         assert datasite.supervisor._turns.take() is None
-    assert datasite.checked == [first]
+    assert datasite.checked == [first, first], "again after it was tried to compile its kernels, once for all of them"
     for event in held.go:
         event.set()
     wait_for(lambda: all(datasite.state(number) == "failed" for number in waiting))
-    assert sorted(datasite.checked) == [first, *waiting]
+    assert sorted(datasite.checked) == [first, first, *waiting]
 
 
 def test_a_run_whose_approval_has_ended_waits_for_no_gpu(tmp_path: Path) -> None:
