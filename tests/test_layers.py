@@ -176,8 +176,8 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.runs.processes": {
         "policies": "answers contracts errors plans",
         "datasites": (
-            "assets files runs.enclosure runs.gpus runs.kernels runs.sandbox training.dp_sgd training.jobs training.pictures "
-            "training.process_group"
+            "assets files runs.enclosure runs.gpus runs.kernels runs.sandbox training.dp_sgd training.jobs "
+            "training.pictures training.process_group"
         ),
     },
     "datasites.runs.rounds": {
@@ -357,7 +357,9 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.installation": {"policies": "errors", "datasites": "config files state"},
     "datasites.doctor": {
         "policies": "__init__ errors versions",
-        "datasites": "assets audit_log config datasets files pysyft_database runs.kernels runs.slurm state training.gpu web",
+        "datasites": (
+            "assets audit_log config datasets files pysyft_database runs.kernels runs.slurm state training.gpu web"
+        ),
     },
     "datasites.elsewhere": {"policies": "answers errors ledger plans validate", "datasites": "files"},
     "datasites.pages.languages": {"policies": "answers untrusted_text"},

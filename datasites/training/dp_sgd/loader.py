@@ -20,11 +20,11 @@ import torch
 from datasites.training.dp_sgd.batch_shape import EMPTY
 from datasites.training.dp_sgd.engine_contract import Inputs
 from datasites.training.dp_sgd.memory import batches_ahead, memory_is_told_of
-from datasites.training.dp_sgd.reading_ahead import ahead, ahead_of_steps
-from datasites.training.dp_sgd.side_stream import Mark, Progress, SideStream, Staging, Streams, told_behind
 from datasites.training.pictures.data import LabelledPictures, changed, draw_changes, grey_of, normalised, to_tensor
 from datasites.training.pictures.features import pictures_for
+from datasites.training.pictures.reading_ahead import ahead, ahead_of_steps
 from datasites.training.pictures.reports import texts_for, to_inputs
+from datasites.training.pictures.side_stream import Mark, Progress, SideStream, Staging, Streams, told_behind
 from datasites.training.randomness.randomness import SecureRandom
 from policies.plans.training import TrainingPlan
 

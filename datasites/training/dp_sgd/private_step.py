@@ -17,11 +17,11 @@ from datasites.training.dp_sgd.loader import Batch
 from datasites.training.dp_sgd.memory import pictures_that_fit, room_for_batches_ahead
 from datasites.training.dp_sgd.noise import NoisyOptimizer
 from datasites.training.dp_sgd.self_check import check_places, made_up_batch, make_up_weights
-from datasites.training.dp_sgd.side_stream import GraphBesideThreads
 from datasites.training.dp_sgd.step_engine import StepEngine
 from datasites.training.dp_sgd.step_sums import CalledSums, RecordedSums, StepSums
 from datasites.training.gpu.step import Recorder
 from datasites.training.pictures.reports import empty_inputs
+from datasites.training.pictures.side_stream import GraphBesideThreads
 from datasites.training.process_group.process_group import ProcessGroup
 from datasites.training.randomness.randomness import SecureRandom
 from policies.errors import NotRepeatable, OutOfMemory, WanwuError

@@ -20,11 +20,11 @@ from datasites.training.dp_sgd import loader as loaders
 from datasites.training.dp_sgd.batch_shape import EMPTY
 from datasites.training.dp_sgd.loader import Batch, Loader
 from datasites.training.dp_sgd.memory import batches_ahead, room_for_batches_ahead
-from datasites.training.dp_sgd.reading_ahead import ahead, ahead_of_steps
-from datasites.training.dp_sgd.side_stream import Staging, _DeviceMark
 from datasites.training.local_round import train_round
 from datasites.training.models import initial_weights
 from datasites.training.pictures.data import LabelledPictures
+from datasites.training.pictures.reading_ahead import ahead, ahead_of_steps
+from datasites.training.pictures.side_stream import Staging, _DeviceMark
 from datasites.training.randomness.randomness import SecureRandom
 from policies.errors import OutOfMemory
 from policies.plans.tokeniser import TextForm
