@@ -42,7 +42,8 @@ def of_convolution(call: ConvolutionCall, inputs: torch.Tensor, grad_output: tor
             grouped(turned(inputs), turned(grad_output), shape).view(shape.pictures, *call.shape)
         )
     once = call.book.is_used_once(call.weight)
-    if once and shape.views * shape.places * shape.pixels * shape.taps * shape.groups == 1:
+    only = shape.views * shape.places * shape.pixels * shape.taps * shape.groups == 1
+    if once and only and not any(shape.padding):  # with a border, a step over it may never meet the only pixel
         return _OuterProducts(inputs[..., 0], grad_output[..., 0])
     return _products(shape, inputs, grad_output, call.shape, once=once)
 

@@ -59,6 +59,11 @@ class Geometry:
         return math.prod(self.size)
 
     @property
+    def is_deep(self) -> bool:
+        """Whether patches meet more on the first axis than one plane."""
+        return self.size[0] > 1 or self.kernel[0] > 1 or self.padding[0] > 0
+
+    @property
     def places(self) -> int:
         """T, positions of one view of a picture."""
         return math.prod(self.positions)

@@ -99,7 +99,7 @@ class Products:
             plan.blocks,
             mode=mode,
             kind=plan.kind,
-            deep=shape.size[0] > 1 or shape.kernel[0] > 1,
+            deep=shape.is_deep,
             one=shape.views * plan.blocks == 1,
             products=plan.products,
             rows=plan.rows,
