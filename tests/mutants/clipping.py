@@ -188,7 +188,7 @@ def each_layer_alone(patch: Patch) -> None:
 def without_guard(module) -> Callable[[Patch], None]:
     """Takes off what rounding can hide from the norms of one kind of layer."""
 
-    def bare(inputs, grad_output):
+    def bare(inputs, grad_output, *, rounded):
         found = torch.linalg.vecdot(inputs.double().flatten(1), grad_output.double().flatten(1))
         return found.clamp(min=0)
 

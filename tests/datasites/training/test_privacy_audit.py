@@ -30,6 +30,7 @@ SOME = (
     "second half of a draw mirrors the first",
     "norms in half precision",
     "embedding left out of the norm",
+    "rounding's allowance missing in linear layers",
     "each round with the same generator state",
     "equal-sized parameters share noise",
     "noise from torch's generator",

@@ -22,9 +22,11 @@ from datasites.training.gpu.plan import Geometry, plan_of
 from datasites.training.gpu.products import Products
 
 SOME = settings(max_examples=5, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
-MANY = settings(SOME, max_examples=200, derandomize=False)
+MANY = settings(SOME, max_examples=120, derandomize=False)
 # Blocks of positions, over all tiles and pictures, that the interpreter is given.
 LITTLE_WORK, MORE_WORK = 6, 24
+# Of the terms that are added up, which may cancel: what two halves of bfloat16 leave out of two factors, and a little.
+PRECISION = 2e-5
 CHANNELS = st.sampled_from([1, 2, 3, 4, 5, 8, 9, 15, 16, 17, 20, 31, 32, 33, 40])
 
 
@@ -78,7 +80,7 @@ def check_products(geometry: Geometry, halves: int, empty: int, number: int) -> 
     products = Products(geometry, packed_inputs, packed_gradients)
 
     written, norms = products.written()
-    assert torch.linalg.vector_norm(written - want) <= 5e-5 * torch.linalg.vector_norm(want)
+    assert torch.linalg.vector_norm(written - want) <= PRECISION * length_of_terms(geometry, inputs, grad_output)
     assert torch.equal(products.square_norms(), norms)
     torch.testing.assert_close(norms.sum(0), written.double().square().sum((1, 2)), rtol=1e-6, atol=0)
 
@@ -89,6 +91,11 @@ def check_products(geometry: Geometry, halves: int, empty: int, number: int) -> 
     packed_inputs[:, empty :: geometry.pictures] = torch.nan
     packed_gradients[:, empty :: geometry.pictures] = torch.inf
     assert torch.equal(products.weighted_sum(factors), added_up(products, written, factors, empty))
+
+
+def length_of_terms(geometry: Geometry, inputs: torch.Tensor, grad_output: torch.Tensor) -> torch.Tensor:
+    """How long the gradients would be, all pictures' together, if nothing cancelled."""
+    return torch.linalg.vector_norm(by_autograd(geometry, inputs.abs(), grad_output.abs())).to(DEVICE)
 
 
 def added_up(products: Products, written: torch.Tensor, factors: torch.Tensor, empty: int) -> torch.Tensor:
@@ -120,19 +127,19 @@ def check_convolution(geometry: Geometry, axes: int) -> None:
         inputs.unflatten(2, geometry.size[taken]),
         grad_output.unflatten(2, geometry.positions[taken]),
     )
-    check_gradient(gradient, want.view(geometry.pictures, *weight.shape))
+    terms = length_of_terms(geometry, inputs, grad_output)
+    check_gradient(gradient, want.view(geometry.pictures, *weight.shape), terms)
 
 
-def check_gradient(gradient: PerSampleGradient, want: torch.Tensor) -> None:
-    """A rule's gradients, norms and sum beside float64."""
-    length = torch.linalg.vector_norm(want)
-    assert torch.linalg.vector_norm(gradient.per_picture().view(want.shape).double() - want) <= 1e-4 * length
+def check_gradient(gradient: PerSampleGradient, want: torch.Tensor, terms: torch.Tensor) -> None:
+    """A rule's gradients, norms and sum beside float64; `terms` is how long they would be if nothing cancelled."""
+    assert torch.linalg.vector_norm(gradient.per_picture().view(want.shape).double() - want) <= PRECISION * terms
     norms = gradient.square_norms().reshape(-1, len(want)).sum(0).sqrt()
-    assert (norms - want.flatten(1).norm(dim=1)).abs().max() <= 1e-4 * length
+    assert (norms - want.flatten(1).norm(dim=1)).abs().max() <= PRECISION * terms
     factors = torch.linspace(0, 1, len(want), dtype=torch.float64, device=want.device)
     found = gradient.weighted_sum(factors).view(want.shape[1:])
     assert found.dtype == torch.float64
-    assert torch.linalg.vector_norm(found - torch.tensordot(factors, want, 1)) <= 1e-4 * length
+    assert torch.linalg.vector_norm(found - torch.tensordot(factors, want, 1)) <= PRECISION * terms
 
 
 def axes_of(geometry: Geometry) -> int:
@@ -183,7 +190,8 @@ def test_linear_layers_at_any_number_of_positions(positions: int) -> None:
     made = torch.Generator().manual_seed(positions)
     inputs, grad_output = (torch.randn(3, positions, width, generator=made).to(DEVICE) for width in (7, 5))
     want = torch.einsum("btd,btp->bpd", inputs.double(), grad_output.double())
-    check_gradient(of_linear(inputs, grad_output, pictures=3, views=1, once=True), want)
+    terms = torch.einsum("btd,btp->bpd", inputs.double().abs(), grad_output.double().abs()).norm()
+    check_gradient(of_linear(inputs, grad_output, pictures=3, views=1, once=True), want, terms)
 
 
 def test_the_reference_is_that_of_a_linear_layer() -> None:
