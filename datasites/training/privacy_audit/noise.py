@@ -21,6 +21,7 @@ from datasites.training.models import trainable_shapes
 from datasites.training.pictures.data import LabelledPictures
 from datasites.training.privacy_audit.checks import Check, correlation_z, kurtosis_z, spread_z, worst
 from datasites.training.privacy_audit.subject import Subject
+from datasites.training.randomness.keyed_noise import BLOCKS
 from policies.plans.tokeniser import TextForm
 from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
 
@@ -32,7 +33,7 @@ _ROUNDS, _STEPS, _MOMENTUM = 4, 2, 0.5
 _SAMPLE_RATE, _PUBLIC_SIZE = 0.01, 200
 _NOISE_MULTIPLIER, _MAX_GRAD_NORM, _LEARNING_RATE = 4.0, 0.1, 1e-3
 _FEWEST = 32  # numbers whose correlation is looked at
-_SMALLEST_HALF = 1 << 9
+_SMALLEST_HALF = BLOCKS  # values that lie beside each other because they are made alike
 _FEWEST_SQUARES = 1 << 13  # whose products have far longer tails
 
 

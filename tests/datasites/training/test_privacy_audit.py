@@ -34,6 +34,7 @@ SOME = (
     "each round with the same generator state",
     "equal-sized parameters share noise",
     "noise from torch's generator",
+    "sines taken for cosines",
     "noise 5 % short",
     "scaled by the true number of units",
     "allocation: 2 % of units join two steps of an epoch",

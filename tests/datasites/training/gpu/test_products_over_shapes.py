@@ -26,7 +26,7 @@ MANY = settings(SOME, max_examples=120, derandomize=False)
 # Blocks of positions, over all tiles and pictures, that the interpreter is given.
 LITTLE_WORK, MORE_WORK = 6, 24
 # Of the terms that are added up, which may cancel: what two halves of bfloat16 leave out of two factors, and a little.
-PRECISION = 2e-5
+PRECISION = 2.0**-15
 CHANNELS = st.sampled_from([1, 2, 3, 4, 5, 8, 9, 15, 16, 17, 20, 31, 32, 33, 40])
 
 
