@@ -91,6 +91,10 @@ def check_products(geometry: Geometry, halves: int, empty: int, number: int) -> 
     packed_inputs[:, empty :: geometry.pictures] = torch.nan
     packed_gradients[:, empty :: geometry.pictures] = torch.inf
     assert torch.equal(products.weighted_sum(factors), added_up(products, written, factors, empty))
+    beside = products.square_norms()
+    assert not beside[:, empty].sum().isfinite()
+    counted = torch.arange(geometry.pictures, device=DEVICE) != empty
+    assert torch.equal(beside[:, counted], norms[:, counted])
 
 
 def length_of_terms(geometry: Geometry, inputs: torch.Tensor, grad_output: torch.Tensor) -> torch.Tensor:
