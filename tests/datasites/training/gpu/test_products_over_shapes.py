@@ -116,9 +116,9 @@ def added_up(products: Products, written: torch.Tensor, factors: torch.Tensor, e
     return total
 
 
-def check_convolution(geometry: Geometry, axes: int) -> None:
+def check_convolution(geometry: Geometry, halves: int, axes: int) -> None:
     """A convolution as the engine meets it: channels are padded, and a rule is chosen for it."""
-    inputs, grad_output = operands(geometry, 2)
+    inputs, grad_output = operands(geometry, halves)
     want = by_autograd(geometry, inputs, grad_output).to(DEVICE)
     taken = slice(3 - axes, None)
     channels = geometry.channels // geometry.groups
@@ -153,7 +153,8 @@ def axes_of(geometry: Geometry) -> int:
     return 1 if all(plain[:2]) else 2 if plain[0] else 3
 
 
-EACH = (st.sampled_from([1, 2]), st.integers(0, 4), st.integers(0, 2**16))
+HALVES = st.sampled_from([1, 2])
+EACH = (HALVES, st.integers(0, 4), st.integers(0, 2**16))
 
 
 @SOME
@@ -170,26 +171,26 @@ def test_products_of_many_shapes(geometry: Geometry, halves: int, empty: int, nu
 
 
 @SOME
-@given(geometries(LITTLE_WORK))
-def test_convolutions_of_some_shapes(geometry: Geometry) -> None:
-    check_convolution(geometry, axes_of(geometry))
+@given(geometries(LITTLE_WORK), HALVES)
+def test_convolutions_of_some_shapes(geometry: Geometry, halves: int) -> None:
+    check_convolution(geometry, halves, axes_of(geometry))
 
 
 @pytest.mark.slow
 @MANY
-@given(geometries(MORE_WORK))
-def test_convolutions_of_many_shapes(geometry: Geometry) -> None:
-    check_convolution(geometry, axes_of(geometry))
+@given(geometries(MORE_WORK), HALVES)
+def test_convolutions_of_many_shapes(geometry: Geometry, halves: int) -> None:
+    check_convolution(geometry, halves, axes_of(geometry))
 
 
 @pytest.mark.parametrize("views", [1, 2])
 def test_a_step_over_the_only_pixel_of_a_picture_meets_nothing_but_its_border(views: int) -> None:
     geometry = shape(4, 5, (1, 1, 1), stride=(1, 3, 3), padding=(0, 1, 1), views=views)
     assert geometry.places == geometry.pixels == 1
-    check_convolution(geometry, 2)
+    check_convolution(geometry, 2, axes=2)
 
 
-@pytest.mark.parametrize("positions", [1, 2, 5, 6, 11, 17, 70])
+@pytest.mark.parametrize("positions", [1, 2, 5, 6, 11, 17, 70, 210])
 def test_linear_layers_at_any_number_of_positions(positions: int) -> None:
     made = torch.Generator().manual_seed(positions)
     inputs, grad_output = (torch.randn(3, positions, width, generator=made).to(DEVICE) for width in (7, 5))
