@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -72,12 +73,13 @@ def _three(values: list[int]) -> tuple[int, int, int]:
     return z, y, x
 
 
-def check_products(geometry: Geometry, halves: int, empty: int, number: int) -> None:
-    """Products of one layer, with one place that does not count."""
+def check_products(geometry: Geometry, halves: int, empty: int, per: int, number: int) -> None:
+    """Products of one layer, with one place that does not count, `per` pictures to a program."""
     inputs, grad_output = operands(geometry, halves)
     want = as_rows(by_autograd(geometry, inputs, grad_output)).to(DEVICE)
     packed_inputs, packed_gradients = (packed(part, halves=halves).clone() for part in (inputs, grad_output))
     products = Products(geometry, packed_inputs, packed_gradients)
+    products.__dict__["_plan"] = replace(products._plan, per_norm=per, per_sum=per)
 
     written, norms = products.written()
     assert torch.linalg.vector_norm(written - want) <= PRECISION * length_of_terms(geometry, inputs, grad_output)
@@ -154,20 +156,20 @@ def axes_of(geometry: Geometry) -> int:
 
 
 HALVES = st.sampled_from([1, 2])
-EACH = (HALVES, st.integers(0, 4), st.integers(0, 2**16))
+EACH = (HALVES, st.integers(0, 4), st.integers(1, 5), st.integers(0, 2**16))
 
 
 @SOME
 @given(geometries(LITTLE_WORK), *EACH)
-def test_products_of_some_shapes(geometry: Geometry, halves: int, empty: int, number: int) -> None:
-    check_products(geometry, halves, empty % geometry.pictures, number)
+def test_products_of_some_shapes(geometry: Geometry, halves: int, empty: int, per: int, number: int) -> None:
+    check_products(geometry, halves, empty % geometry.pictures, min(per, geometry.pictures), number)
 
 
 @pytest.mark.slow
 @MANY
 @given(geometries(MORE_WORK), *EACH)
-def test_products_of_many_shapes(geometry: Geometry, halves: int, empty: int, number: int) -> None:
-    check_products(geometry, halves, empty % geometry.pictures, number)
+def test_products_of_many_shapes(geometry: Geometry, halves: int, empty: int, per: int, number: int) -> None:
+    check_products(geometry, halves, empty % geometry.pictures, min(per, geometry.pictures), number)
 
 
 @SOME
