@@ -6,11 +6,12 @@ import torch
 
 from datasites.training.gpu.affine import grouped
 from datasites.training.gpu.packing import packed, turned
-from datasites.training.gpu.plan import Geometry
+from datasites.training.gpu.plan import PROCESSORS, Geometry
 from datasites.training.gpu.products import Products
 from datasites.training.gpu.rows import square_norms, weighted_outer, weighted_sum
 
 _PICTURES = 3
+_MANY = 16 * PROCESSORS + 1  # of which a program takes several, where a layer is a single tile
 _PRECISION = {1: 1e-5, 2: 1e-4}  # relative, by the halves of an operand
 
 
@@ -30,12 +31,12 @@ def fault(device: torch.device) -> str | None:
 
 
 def _shapes() -> list[Geometry]:
-    """A linear layer, a convolution, one of few positions, and one of few channels."""
+    """A linear layer, a convolution, one of few positions, and one of few channels; two of them with many pictures."""
     p = _PICTURES
     return [
-        Geometry(p, 1, 32, 24, 1, (1, 1, 70), (1, 1, 70)),
+        Geometry(_MANY, 1, 32, 24, 1, (1, 1, 70), (1, 1, 70)),
         Geometry(p, 1, 32, 24, 1, (1, 9, 8), (1, 9, 8), (1, 3, 3), padding=(0, 1, 1)),
-        Geometry(p, 1, 32, 24, 1, (1, 2, 2), (1, 2, 2), (1, 3, 3), padding=(0, 1, 1)),
+        Geometry(_MANY // 8 + 1, 1, 32, 24, 1, (1, 2, 2), (1, 2, 2), (1, 3, 3), padding=(0, 1, 1)),
         Geometry(p, 1, 3, 24, 1, (1, 9, 8), (1, 5, 4), (1, 3, 3), stride=(1, 2, 2), padding=(0, 1, 1)),
     ]
 

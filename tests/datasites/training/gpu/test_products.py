@@ -12,7 +12,7 @@ from support.triton_interpreter import DEVICE
 
 from datasites.training.gpu import affine, rows, self_test
 from datasites.training.gpu.packing import packed, turned
-from datasites.training.gpu.plan import APART, BEHIND, Geometry, plan_of
+from datasites.training.gpu.plan import APART, BEHIND, GATHER, POINT, TAPS, WHOLE, Geometry, plan_of
 from datasites.training.gpu.products import Products
 
 
@@ -134,6 +134,15 @@ def test_layer_norms_scale_and_shift_are_those_of_float64() -> None:
     normalised = (values.double() - means[..., None]) * scales[..., None]
     torch.testing.assert_close(found[:, 0], (normalised * grad_output).sum(1), rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(found[:, 1], grad_output.double().sum(1), rtol=1e-5, atol=1e-5)
+
+
+def test_the_self_test_takes_several_pictures_in_a_program_and_products_of_every_kind() -> None:
+    for halves, products in ((1, {WHOLE}), (2, {APART, BEHIND})):
+        plans = [(shape.pictures, plan_of(shape, halves=halves)) for shape in self_test._shapes()]
+        assert {plan.kind for _, plan in plans} == {POINT, TAPS, GATHER}
+        assert {plan.products for _, plan in plans} == products
+        uneven = [plan for pictures, plan in plans if pictures % plan.per_norm and pictures % plan.per_sum]
+        assert {plan.products for plan in uneven} == products
 
 
 def test_the_self_test_passes_and_finds_a_sum_that_is_not_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
