@@ -25,6 +25,7 @@ from datasites.training.models import initial_weights
 from datasites.training.pictures.data import LabelledPictures
 from datasites.training.pictures.reading_ahead import ahead, ahead_of_steps
 from datasites.training.pictures.side_stream import Staging, _DeviceMark
+from datasites.training.privacy_audit import run_audit
 from datasites.training.randomness.randomness import SecureRandom
 from policies.errors import OutOfMemory
 from policies.plans.tokeniser import TextForm
@@ -362,6 +363,14 @@ def test_only_the_thread_that_takes_the_steps_draws(monkeypatch):
     monkeypatch.setattr(SecureRandom, "_next_words", lambda *given: drew.add(threading.get_ident()) or draw(*given))
     round_of(PRIVATE)
     assert drew == {threading.get_ident()}
+
+
+@pytest.mark.usefixtures("no_thread_stays")
+@pytest.mark.parametrize("unit", ["picture", "patient"])
+def test_the_audit_passes_where_batches_are_read_ahead(monkeypatch, unit):
+    streams = read_ahead_everywhere(monkeypatch)
+    found = run_audit(unit=unit, seed=2, device="cpu")
+    assert found.passed and streams.told_marks, [check for check in found.checks if not check.holds]
 
 
 @pytest.mark.usefixtures("no_thread_stays")
