@@ -131,11 +131,13 @@ def _grouped(parameters: list[torch.nn.Parameter]) -> Iterator[list[torch.nn.Par
     On a GPU all parameters are one group.
     """
     group: list[torch.nn.Parameter] = []
+    numbers = 0
     for parameter in parameters:
         most = _TOGETHER if parameter.device.type == "cpu" else math.inf
-        if group and sum(p.numel() for p in group) + parameter.numel() > most:
+        if group and numbers + parameter.numel() > most:
             yield group
-            group = []
+            group, numbers = [], 0
         group.append(parameter)
+        numbers += parameter.numel()
     if group:
         yield group
