@@ -53,6 +53,9 @@ def ahead_of_steps(
         steps: Each step's sample and the tasks that its items are made of, one item of each. Asked for the next step
             before the one at hand is taken, by the thread that takes it.
         make: Makes the items.
+
+    Raises:
+        RuntimeError: The next step is asked for and the one at hand has items left.
     """
     tasks: SimpleQueue[_Task | None] = SimpleQueue()
 
@@ -70,7 +73,10 @@ def ahead_of_steps(
         step = next(coming, None)
         while step is not None:
             following = next(coming, None)
-            yield step[0], islice(made, step[1])
+            items = islice(made, step[1])
+            yield step[0], items
+            if next(items, None) is not None:  # the next step would get what this one left
+                raise RuntimeError("A step was to take all of its items before the next one is asked for.")
             step = following
 
 

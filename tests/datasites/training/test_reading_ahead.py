@@ -152,6 +152,19 @@ def test_threads_end_wherever_a_round_fails(where):
 
 
 @pytest.mark.usefixtures("no_thread_stays")
+@pytest.mark.parametrize("taken", [0, 1, 2])
+def test_what_a_step_leaves_is_not_taken_for_the_next_ones(taken):
+    with closing(ahead_of_steps(iter([("a", [1, 2]), ("b", [3])]), made_by(lambda task: task))) as coming:
+        _, items = next(coming)
+        assert [next(items) for _ in range(taken)] == [1, 2][:taken]
+        if taken < 2:
+            with pytest.raises(RuntimeError, match="all of its items"):
+                next(coming)
+        else:
+            assert [*next(coming)[1]] == [3]
+
+
+@pytest.mark.usefixtures("no_thread_stays")
 def test_threads_end_where_the_rest_is_not_taken():
     with closing(ahead_of_steps(((n, [n]) for n in range(100)), made_by(lambda task: task))) as coming:
         assert next(next(coming)[1]) == 0
