@@ -72,10 +72,16 @@ class RecordedSums:
             self._launch = self._add
 
     def __call__(self, batches: Iterable[Batch]) -> list[torch.Tensor]:
-        """Returns the sums, float64, one of each trained parameter's shape, in the same memory in every step."""
+        """Returns the sums, float64, one of each trained parameter's shape, in the same memory in every step.
+
+        Raises:
+            ValueError: A batch has another shape than the one that it was made with.
+        """
         self._flat.zero_()
         for batch in batches:
             for own, given in zip(_tensors(self._batch), _tensors(batch), strict=True):
+                if own.shape != given.shape:  # torch would copy one place to all
+                    raise ValueError("A batch has another shape than the one that was recorded.")
                 own.copy_(given)
             self._launch()
         return self._sums

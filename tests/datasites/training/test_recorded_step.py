@@ -84,6 +84,13 @@ def test_sums_lie_in_the_same_memory_in_every_step_and_begin_with_zeros(engine):
     assert recorded([]) is first and not any(part.any() for part in first)
 
 
+@pytest.mark.parametrize("places", [1, 3, 7])
+def test_a_batch_of_another_shape_is_refused_and_not_spread_over_all_places(engine, places):
+    recorded = RecordedSums(engine, Repeating(), batch_of(6, 1))
+    with pytest.raises(ValueError, match="shape"):
+        recorded([batch_of(places, 2)])
+
+
 @pytest.mark.parametrize("failing", ["begin", "end"])
 def test_what_cannot_be_recorded_is_called_and_told(engine, failing):
     told: list[str] = []
