@@ -14,6 +14,7 @@ from support.read_ahead import read_ahead_everywhere
 from datasites.training.dp_sgd import loader as loaders
 from datasites.training.dp_sgd.batch_shape import EMPTY
 from datasites.training.dp_sgd.loader import Loader
+from datasites.training.dp_sgd.step_sums import _tensors
 from datasites.training.pictures.data import LabelledPictures
 from datasites.training.randomness.randomness import SecureRandom
 from policies.plans.training import ModelSpec, RunSpec, TrainingPlan
@@ -45,11 +46,11 @@ def pictures(dtype: type, height: int, width: int, channels: int) -> LabelledPic
 
 def read(load: Loader, wanted: list[list[np.ndarray]]) -> list[list[list[torch.Tensor]]]:
     """Each step's batches as tensors; a step is told by its number."""
-    found = []
+    found: list[list[list[torch.Tensor]]] = []
     numbers = iter([np.array([number]) for number in range(len(wanted))])
     for number, step in load.steps(numbers, lambda number: wanted[int(number[0])]):
         assert int(number[0]) == len(found)
-        found.append([[batch.inputs.clone(), batch.labels.clone(), batch.counted.clone()] for batch in step])
+        found.append([[part.clone() for part in _tensors(batch)] for batch in step])
     return found
 
 
