@@ -14,6 +14,8 @@ from researcher.cli.commands import ResearcherCommands, study_folder
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from researcher.papers.kept_receipts import KeptReceipt
+
 
 def receipts(*, credentials: Sequence[str], out: Path) -> int:
     """Fetches the hospitals' signed privacy receipts of the study, with their keys. Status 1 if one is missing."""
@@ -73,11 +75,18 @@ def verify_model(*, model: Path, out: Path) -> None:
     found, receipts, alone = read_backed(out, model)
     study = receipts[0].receipt.study
     say(f"{found.name} ({found.form}, SHA-256 {found.sha256[:12]}) is of '{study}', {found.round} round(s).")
+    alike: dict[tuple[str, ...], list[KeptReceipt]] = {}
     for one in receipts:
-        rounds = len(one.receipt.rounds)
-        say(f"{one.hospital}: {rounds} round(s), {one.cost}; signed with the key {one.public_key[:12]}.")
-        for sentence in one.as_odds():
-            say(f"  {sentence.text}")
+        alike.setdefault(tuple(sentence.text for sentence in one.as_odds()), []).append(one)
+    for told, hospitals in alike.items():
+        for one in hospitals:
+            rounds = len(one.receipt.rounds)
+            say(f"{one.hospital}: {rounds} round(s), {one.cost}; signed with the key {one.public_key[:12]}.")
+        if len(hospitals) > 1:
+            names = ", ".join(one.hospital for one in hospitals)
+            say(f"At each of {names if len(alike) > 1 else f'these {len(hospitals)} hospitals'}, by what it released:")
+        for text in told:
+            say(f"  {text}")
     for one in alone:
         say(f"{one.hospital}: its Gram matrix alone, {one.cost}; signed with the key {one.public_key[:12]}.")
     if any(one.gram for one in receipts):

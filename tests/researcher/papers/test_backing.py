@@ -64,6 +64,27 @@ def test_the_receipts_of_the_hospitals_that_trained_it_stand_behind_a_model(
     assert "in 100 patients who did" in told and NOT_SHOWN in told
 
 
+@pytest.mark.parametrize("rounds", [1, 2])
+def test_odds_are_told_once_for_all_hospitals_at_which_they_are_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], rounds: int
+) -> None:
+    study = write_study(tmp_path / "study")
+    east = signed("east", PLAN, rounds)
+    write_receipt(study, east)
+    private = {"epsilon": east.epsilon, "delta": east.delta, "unit": "patient"}
+    edit((study / MODEL).with_suffix(".json"), lambda of: of["privacy"].update(east=private))
+    assert main(["receipt", "verify-model", str(study / MODEL), "--out", str(study)]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    east_odds, north_odds, _ = (" ".join(text.text for text in one.as_odds()) for one in read_receipts(study))
+    if rounds == 2:
+        assert told.count("Whoever sees all that is released") == 1 and east_odds == north_odds
+        assert f"At each of these 3 hospitals, by what it released: {north_odds} The receipts" in told
+        return
+    assert told.count("Whoever sees all that is released") == 2 and east_odds != north_odds
+    assert f". {east_odds} north: 2 round(s)" in told
+    assert f"At each of north, south, by what it released: {north_odds} The receipts" in told
+
+
 def test_a_study_without_differential_privacy_is_said_to_promise_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
