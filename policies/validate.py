@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Annotated, Any, NoReturn, get_args, get_origin, get_type_hints
 
 from policies.errors import PlanError
@@ -17,6 +18,7 @@ from policies.untrusted_text import is_plain, shown
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9_.-]{0,62}[a-z0-9])?")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _MOST_OF_A_VALUE = 120
+_IN_DIGITS = 1e-12  # a smaller number has more zeros than anybody counts
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 MAX_LABEL = 64
 MAX_NUMBER = 2**53
@@ -160,3 +162,18 @@ def written(value: float, *, whole: bool = False) -> str:
     """
     mantissa, _, exponent = (repr(float(value)) if whole else f"{value:.12g}").partition("e")
     return f"{mantissa}e{int(exponent)}" if exponent else mantissa.removesuffix(".0")
+
+
+def as_people_write(value: object) -> str:
+    """A value as an officer writes it, with each of its digits: 0.00001, yes, 0.01 to 10."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        if not value:
+            return "none"
+        of_numbers = len(value) == 2 and not any(isinstance(one, str) for one in value)
+        return (" to " if of_numbers else ", ").join(map(as_people_write, value))
+    if not isinstance(value, float):
+        return str(value)
+    in_digits = value == 0 or abs(value) >= _IN_DIGITS
+    return f"{Decimal(repr(value)):f}".removesuffix(".0") if in_digits else written(value, whole=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 from datasites.cli import console
 from datasites.cli.commands import Chosen, HospitalCommands, identifier, tell
+from policies.answers.limit_values import read_limit
 from policies.errors import ConfigError
 from policies.terminal.commands import argument, option
 
@@ -45,16 +46,13 @@ def _show(chosen: Chosen, answer: Any, *, changed: bool) -> None:
 
 
 def _assignment(text: str) -> tuple[str, Any]:
-    import json
-
     name, _, value = text.partition("=")
     try:
-        read = json.loads(value)
-        json.dumps(read, allow_nan=False)  # JSON has no such number, so that it could not be sent
-        return name, read
+        return name, read_limit(value)
     except (ValueError, RecursionError) as error:
         raise ConfigError(
-            f"Expected NAME=VALUE such as max_rounds=100 or max_grad_norms=[0.01,10], got {text!r}."
+            "Expected NAME=VALUE such as max_rounds=100, adaptive_filter=yes or max_grad_norms=[0.01,10], "
+            f"got {text!r}."
         ) from error
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from policies.budget.limits import DatasetLimits
 from policies.errors import ConfigError
+from policies.validate import as_people_write
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,9 @@ def compare(before: DatasetLimits, after: DatasetLimits) -> tuple[LimitChange, .
 def _change(name: str, before: Any, after: Any) -> LimitChange:
     old, new = json.dumps(before), json.dumps(after)
     more = _ALLOWS_MORE[name](before, after)
-    return LimitChange(name, old, new, more, MEANS[name].format(before=old, after=new))
+    return LimitChange(
+        name, old, new, more, MEANS[name].format(before=as_people_write(before), after=as_people_write(after))
+    )
 
 
 def _larger(before: Any, after: Any) -> bool:
@@ -134,4 +137,4 @@ MEANS: Mapping[str, str] = MappingProxyType(
         "model_sources": "A model may come from {after} in place of {before}.",
     }
 )
-"""Limit → what a change of it means: a template of `before` and `after`, both as JSON."""
+"""Limit → what a change of it means: a template of `before` and `after`, both as people write them."""

@@ -216,6 +216,26 @@ def test_a_limit_that_json_does_not_hold_is_refused_before_it_is_sent(
     assert "Expected NAME=VALUE" in told and not raw_in(told)
 
 
+@pytest.mark.parametrize("value", ["nine", "yess", "1 to NaN", "1 to 2 to 3", "[" * 9999 + " to 1"])
+def test_a_limit_in_words_that_are_none_is_refused_before_it_is_sent(
+    value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["limits", "--state", "nowhere", "--set", f"epsilon={value}"]) == 1
+    assert "Expected NAME=VALUE" in capsys.readouterr().err
+
+
+def test_limits_are_sent_as_values_whether_they_were_given_as_json_or_as_people_write_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sent: list[Any] = []
+    answer = {"limits": {}, "changes": [], "proposal": "", "people_needed": 1, "proposals": []}
+    monkeypatch.setattr(console_calls, "call", lambda *call: sent.append(call[-1]["changes"]) or answer)
+    for as_json, as_written in (("false", "no"), ("true", "yes"), ("1e-05", "0.00001"), ("[0.01, 10]", "0.01 to 10")):
+        assert main(["limits", "--name", "x", "--set", f"a={as_json}", "--set", f"b={as_written}"]) == 0
+        assert sent[-1] == {"a": json.loads(as_json), "b": json.loads(as_json)}
+    assert "the limits are so already" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 def test_the_commands_print_what_they_were_answered_and_obey_nothing(
     text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

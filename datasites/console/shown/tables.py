@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
@@ -16,6 +17,7 @@ from datasites.elsewhere.kept_decisions import KnownHospital
 from datasites.notices.notice import OF_A_REQUEST
 from datasites.notices.notice_book import NoticePage
 from policies.answers import rounded
+from policies.answers.limit_values import told_limit
 from policies.answers.runs import CANARY
 from policies.budget.limit_changes import LimitChange
 from policies.terminal.rich_terminal import PlainTable, line
@@ -146,7 +148,7 @@ def limits_table(content: object) -> Group:
     answer = read_row(LimitsAnswer, content)
     table = PlainTable("limit", "value")
     for name, value in answer.limits.items():
-        table.add_row(name, value)
+        table.add_row(name, _written(value))
     told: list[Any] = []
     for one in answer.proposals:
         behind = ", ".join((one.by, *one.confirmed))
@@ -170,9 +172,20 @@ def limits_change(content: object) -> Group:
 
 def _changes(changes: tuple[LimitChange, ...]) -> list[Any]:
     return [
-        line(f"{one.name}: {one.before} → {one.after}{', which allows more' if one.allows_more else ''}. {one.means}")
+        line(
+            f"{one.name}: {_written(one.before)} → {_written(one.after)}"
+            f"{', which allows more' if one.allows_more else ''}. {one.means}"
+        )
         for one in changes
     ]
+
+
+def _written(value: str) -> str:
+    """A limit's value, which the answer has as JSON; anything else is shown as it came."""
+    try:
+        return told_limit(json.loads(value))
+    except (ValueError, RecursionError):
+        return value
 
 
 def run_table(content: object) -> Group:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 
 from datasites.approvals.approvals import MAX_REASON
@@ -15,7 +16,7 @@ from datasites.pages.frame.views import Answer, Onward, Page, Pages
 from datasites.pages.frame.visit import Visit
 from datasites.pages.languages.languages import to_translate
 from datasites.review.card_words import LIMITS
-from policies.answers import rounded
+from policies.answers.limit_values import read_limit, told_limit
 from policies.answers.sentence import Sentence
 from policies.budget.limit_changes import MEANS, LimitChange, by_name, changed, compare
 from policies.errors import WanwuError
@@ -55,7 +56,7 @@ def make_pages(limits: HospitalLimits) -> Pages:
             errors = {"value": visit.gettext("This limit has changed since it was shown. Look at it again.")}
         if errors:
             return _page(visit, limits, wanted, errors, (), 422)
-        values = {wanted.name: json.loads(wanted.value)}
+        values = {wanted.name: read_limit(wanted.value)}
         outcome = limits.change(values, by=visit.who.name, named=visit.who.named, reason=wanted.reason)
         return _done(
             visit, outcome, visit.gettext("This is proposed. It holds once a further person has confirmed it.")
@@ -74,9 +75,15 @@ def make_pages(limits: HospitalLimits) -> Pages:
     return pages
 
 
-def meaning(change: LimitChange) -> Sentence:
+def meaning(visit: Visit, change: LimitChange) -> Sentence:
     """What a change means, as a sentence that every language has."""
-    return Sentence(MEANS[change.name], {"before": change.before, "after": change.after})
+    before, after = _both(visit, change)
+    return Sentence(MEANS[change.name], {"before": before, "after": after})
+
+
+def _both(visit: Visit, change: LimitChange) -> tuple[str, str]:
+    """The limit's value before and after, as a person reads them."""
+    return _read(visit, json.loads(change.before)), _read(visit, json.loads(change.after))
 
 
 def _wanted(visit: Visit) -> Wanted:
@@ -89,8 +96,7 @@ def _looked_at(
 ) -> tuple[Mapping[str, str], tuple[LimitChange, ...]]:
     """What is wrong with a wanted change, by field, or else what it changes."""
     try:
-        value = json.loads(wanted.value)
-        json.dumps(value, allow_nan=False)
+        value = read_limit(wanted.value)
         changes = compare(limits.current, changed(limits.current, {wanted.name: value}))
     except (ValueError, RecursionError):
         return {"value": visit.gettext("Write a number, true or false, or two numbers such as [0.01, 10].")}, ()
@@ -108,7 +114,7 @@ def _looked_at(
 def _done(visit: Visit, outcome: LimitsOutcome, waits: str) -> Answer:
     if outcome.proposal is not None:
         return Onward("/limits", notice=waits)
-    told = ", ".join(f"{visit.gettext(LIMITS[one.name])}: {one.before} → {one.after}" for one in outcome.changes)
+    told = ", ".join(f"{visit.gettext(LIMITS[one.name])}: {' → '.join(_both(visit, one))}" for one in outcome.changes)
     return Onward("/limits", notice=visit.gettext("In force now: %(changes)s", changes=told))
 
 
@@ -128,7 +134,8 @@ def _page(
         "labels": LIMITS,
         "needed": limits.current.approvals_needed,
         "proposals": [(one, _may_confirm(visit, one)) for one in limits.proposals()],
-        "meaning": meaning,
+        "both": partial(_both, visit),
+        "meaning": partial(meaning, visit),
         "may_change": visit.who.role in CHANGES,
         "wanted": wanted or Wanted(visit.query.line("name"), "", ""),
         "changes": changes,
@@ -146,7 +153,7 @@ def _read(visit: Visit, value: object) -> str:
         if len(value) == 2 and not any(isinstance(one, str) for one in value):
             return visit.gettext("%(least)s to %(most)s", least=_read(visit, value[0]), most=_read(visit, value[1]))
         return ", ".join(map(str, value))
-    return visit.language.number(value) if isinstance(value, int) else rounded.setting(value)
+    return visit.language.number(value) if isinstance(value, int) else told_limit(value)
 
 
 def _may_confirm(visit: Visit, proposal: LimitProposal) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datasites.console.shown.review_card import bar
-from datasites.console.shown.tables import budget_table, limits_change, request_table, run_table
+from datasites.console.shown.tables import budget_table, limits_change, limits_table, request_table, run_table
 from datasites.review.review import Scope
 from policies.terminal.rich_terminal import PlainConsole
 
@@ -60,3 +60,17 @@ def test_a_change_of_limits_tells_what_changed_and_nothing_else() -> None:
     console.print(limits_change({**answer, "changes": [{**change, "allows_more": True}], "proposal": "ab"}))
     proposed = console.export_text()
     assert "which allows more" in proposed and "limits confirm ab" in proposed
+
+
+def test_limits_are_told_as_an_officer_writes_them() -> None:
+    limits = {"delta": "1e-05", "epsilon": "8.0", "allow_non_private": "true", "sample_rates": "[0.0001, 1.0]"}
+    change = {"name": "delta", "before": "1e-05", "after": "1e-06", "allows_more": False, "means": "Less."}
+    answer = {"limits": limits, "changes": [change], "proposal": "", "people_needed": 1, "proposals": []}
+    console = PlainConsole(record=True, width=80)
+    console.print(limits_table(answer))
+    rows = [line.split(maxsplit=1) for line in console.export_text().splitlines()]
+    told = {row[0]: row[1].strip() for row in rows if len(row) > 1}
+    assert told["delta"] == "0.00001" and told["epsilon"] == "8"
+    assert told["allow_non_private"] == "yes" and told["sample_rates"] == "0.0001 to 1"
+    console.print(limits_change(answer))
+    assert "delta: 0.00001 → 0.000001. Less." in console.export_text()

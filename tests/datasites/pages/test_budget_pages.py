@@ -99,7 +99,7 @@ def test_limits_read_as_a_person_writes_them(
     names, values = (page.locator(f"tbody {of}").all_inner_texts() for of in ("th code", "td"))
     read = dict(zip(names, values, strict=True))
     assert (read["sample_rates"], read["allow_non_private"], read["epsilon"]) == ("0.0001 to 1", "no", "8")
-    assert (read["max_steps"], read["model_sources"], read["delta"]) == ("20,000", "built_in", "1e-5")
+    assert (read["max_steps"], read["model_sources"], read["delta"]) == ("20,000", "built_in", "0.00001")
 
 
 def test_an_admin_sees_what_a_change_means_before_making_it(
@@ -116,10 +116,10 @@ def test_an_admin_sees_what_a_change_means_before_making_it(
     fill(page, "epsilon", "9", "The board\nhas decided so.")
     assert page.get_by_role("button", name="Change it").count() == 1
     shown = " ".join(page.locator("main").inner_text().split())
-    assert "may take epsilon 9 of each privacy unit of the dataset in place of 8.0, for good." in shown
+    assert "may take epsilon 9 of each privacy unit of the dataset in place of 8, for good." in shown
     assert limits.current.total.epsilon == 8.0
     page.get_by_role("button", name="Change it").click()
-    expect(page.get_by_role("status")).to_contain_text("8.0 → 9")
+    expect(page.get_by_role("status")).to_contain_text("8 → 9")
     assert limits.current.total.epsilon == 9.0
     told = [one for one in own_console.noted.events if one["event"] == "limits changed"]
     assert [(one["by"], one["reason"]) for one in told] == [(ADMIN_NAME, "The board has decided so.")]
