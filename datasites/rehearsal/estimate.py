@@ -104,10 +104,10 @@ def expected_batches(pictures: int, places: int) -> float:
 
 
 def _where(gpus: int) -> str:
-    """What it ran on, so that a time can be read as hours of GPUs where it is."""
+    """What it ran on, in words that mean the same machine at the hospital and at the researcher's."""
     if gpus > 1:
-        return f"{gpus} GPUs of this machine"
-    return "one GPU of this machine" if gpus else "this machine's processors"
+        return f"{gpus} of the hospital's own GPUs"
+    return "one of the hospital's own GPUs" if gpus else "the hospital's own processors"
 
 
 def _seconds_a_step(steps: Sequence[float], working_seconds: float) -> float:

@@ -72,7 +72,7 @@ def _tell_rehearsals(study: Study) -> None:
             of_all.setdefault(one.assumptions, []).append(name)
     for assumptions, names in of_all.items():
         which = "These" if len(of_all) == 1 else f"Those at {', '.join(names)}"
-        say(f"{which} are estimates {assumptions}.")
+        say(f"{which} are the hospitals' own estimates, {assumptions}.")
 
 
 def train(

@@ -41,6 +41,8 @@ def test_a_request_is_rehearsed_on_arrival_and_again_when_a_person_asks(
     access = [part for one in hospitals.values() for part in ("--credentials", one.credentials())]
     told = command("-m", "researcher", "status", *access, "--out", tmp_path).stdout
     assert "rehearsed at north: passed, about" in told and "rehearsed at south: passed, about" in told
+    words = " ".join(told.split())
+    assert "the hospitals' own estimates, on the hospital's own processors" in words and "this machine" not in words
     card = north.admin("show", study.requests["north"].request_id, "--all").stdout
     assert "rehearsal" in card and "s a round" in card
 

@@ -47,8 +47,8 @@ REHEARSED = Rehearsal(
     peak_memory_mb=900,
     estimated_seconds_a_round=580.0,
     estimated_hours=1.6,
-    assumptions="on one GPU of this machine with nothing else running, where a step computes as many pictures as "
-    "one at the public size of 12000 does; without what the network takes",
+    assumptions="on one of the hospital's own GPUs with nothing else running, where a step computes as many pictures "
+    "as one at the public size of 12000 does; without what the network takes",
 )
 ELSEWHERE = (
     DecidedElsewhere("Rigshospitalet", "approved", "2026-11-24", "", "0f4e 77c1 9a02 d3b8 5e6f 1c2d 8890 ab31"),

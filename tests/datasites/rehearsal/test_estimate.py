@@ -73,7 +73,8 @@ def test_nothing_is_estimated_to_take_less_than_it_took_on_the_mock() -> None:
 
 
 @pytest.mark.parametrize(
-    ("gpus", "where"), [(0, "this machine's processors"), (1, "one GPU of this machine"), (2, "2 GPUs of this machine")]
+    ("gpus", "where"),
+    [(0, "the hospital's own processors"), (1, "one of the hospital's own GPUs"), (2, "2 of the hospital's own GPUs")],
 )
 def test_a_time_says_what_it_was_measured_on(gpus: int, where: str) -> None:
     found = estimate(PRIVATE, replace(SEEN, gpus=gpus), public_size=100)
