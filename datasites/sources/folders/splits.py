@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
+from decimal import Decimal
 
 from datasites.sources.folders.part_words import (
     FOLD,
@@ -21,6 +22,7 @@ from datasites.sources.folders.part_words import (
 from policies.errors import DataError
 
 _INNER_CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)?")
 _SIGN = re.compile(r"^\(?[-+\u2212\u2013]|[-+\u2212\u2013]\)?$")  # of what a test found, beside its word
 
 
@@ -28,15 +30,16 @@ def parts_among(names: Collection[str]) -> dict[str, str]:
     """Names that differ in nothing but the part that they are of one data set, each with the word that says which.
 
     `train` and `test` are such names, `training_set` and `test_set`, `seg_train` and `seg_test`, `01_train` and
-    `02_test`, `tr` and `te`; `site_1_train` and `site_2_train` are not, and neither are `TR` and `TS` beside other
-    names.
+    `02_test`, `tr` and `te`, `train80` and `test20`, whose numbers are shares of the whole; `site_1_train` and
+    `site_2_train` are not, and neither are `TR` and `TS` beside other names.
 
     Args:
         names: Of folders that lie beside each other.
     """
     alike: dict[str, dict[str, str]] = defaultdict(dict)
+    shares = _shares(names)
     for name in sorted(names):
-        if (told := _part_and_rest(name)) is not None:
+        if (told := shares.get(name) or _part_and_rest(name)) is not None:
             alike[told[1]][name] = told[0]
     several = [
         found for found in alike.values() if _are_several({word.lower() for word in found.values()}, found, names)
@@ -58,7 +61,8 @@ def is_part(name: str) -> bool:
 
 def are_parts(names: Collection[str]) -> bool:
     """Whether names say nothing but parts of one data set, one to train on and one not, such as `train` and `test`."""
-    told = list(map(_part_and_rest, names))
+    shares = _shares(names)
+    told = [shares.get(name) or _part_and_rest(name) for name in names]
     words = [one[0].lower() for one in told if one is not None and not one[1]]
     to_train = {bool(TO_TRAIN_ON.match(word)) for word in words}
     return len(words) == len(names) and len(to_train) == 2 and not MAY_BE_FINDINGS.issuperset(words)
@@ -182,6 +186,28 @@ def part_beside(names: Collection[str]) -> str:
     contrary = any(name.lower() == "invalid" for name in names)  # valid and invalid are no parts
     parts = (name for name in sorted(names) if is_part(name) and not (contrary and name.lower() == "valid"))
     return next(parts, "") if len(names) > 1 else ""
+
+
+def _shares(names: Collection[str]) -> dict[str, tuple[str, str]]:
+    """As `_part_and_rest`, of names with one number each, the share of the part: 100 together, or 1 as 0.8 and 0.2 are.
+
+    `train1` and `test2` are no such names.
+    """
+    of_rest: dict[tuple[str, bool], dict[str, tuple[str, Decimal]]] = defaultdict(dict)
+    for name in sorted(names):
+        numbers = _NUMBER.findall(name)
+        told = _part_and_rest(_NUMBER.sub(" ", name)) if len(numbers) == 1 and numbers[0].isascii() else None
+        if told is not None:
+            share = Decimal(numbers[0].replace(",", "."))
+            of_rest[told[1], not numbers[0].isdigit()][name] = (told[0], share)
+    return {
+        name: (word, rest)
+        for (rest, fractions), found in of_rest.items()
+        if len(found) > 1
+        and len({word.lower() for word, _ in found.values()}) == len(found)
+        and sum(share for _, share in found.values()) == (1 if fractions else 100)
+        for name, (word, _) in found.items()
+    }
 
 
 def _part_and_rest(name: str) -> tuple[str, str] | None:
