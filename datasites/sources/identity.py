@@ -78,6 +78,7 @@ _HEADS = {
 }
 SAID = {"name": "names", "date": "dates", "record_number": "record numbers"}
 _TUMOUR_STAGE = re.compile(r"y?pT[0-4][a-d]?")  # as pathologists write it
+_STAINS = frozenset({"p16", "p40", "p53", "p57", "p63", "p120"})  # proteins that sections are stained for every day
 _NUMBERED_PATIENT = re.compile(
     r"(?:p|pt|pat|patients?|patienten?|paciente?|paziente|subj?|subjects?|case|cas|caso|fall|person|proband|"
     r"患者|病人|病例|受试者|환자|пациент|больной|hasta)[-_ #.]*\d+",
@@ -126,12 +127,13 @@ class NamesSeen:
         Args:
             names: Of the classes. If each is a word for a patient and a number, or a long number, they are records'; if
                 there are three or more and each may be a Chinese name, they are persons'. Stages of tumours, such as
-                pT1 beside pT2, are neither.
+                pT1 beside pT2, are neither, and neither are stained proteins, such as p16 beside p53; with p17 beside
+                them, or written P16 or p016, they are patients as likely.
             where: What they are the names of, in the plural.
         """
         for name in sorted(names):
             self.look(where, name)
-        if all(map(_TUMOUR_STAGE.fullmatch, names)):
+        if all(map(_TUMOUR_STAGE.fullmatch, names)) or _STAINS.issuperset(names):
             return
         for kind, least, may_be in (("record_number", 2, _is_a_record), ("name", 3, _may_be_a_chinese_name)):
             if kind not in self._safe and len(names) >= least and all(map(may_be, names)):

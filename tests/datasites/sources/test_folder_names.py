@@ -307,16 +307,25 @@ def test_a_table_whose_paths_lie_in_parts_is_asked_about(paint: Paint, tmp_path:
 
 @pytest.mark.parametrize(
     "names",
-    [("pT1", "pT2"), ("pT1", "pT2", "pT3a"), ("ypT0", "pT1"), ("test+", "test-"), ("Test (+)", "Test (\u2212)")],
+    [
+        *(("pT1", "pT2"), ("pT1", "pT2", "pT3a"), ("ypT0", "pT1"), ("test+", "test-"), ("Test (+)", "Test (\u2212)")),
+        *(("p16", "p53"), ("p40", "p63", "p120"), ("Ki67", "p16", "p53"), ("p16+", "p16-"), ("CD3", "CD20")),
+    ],
 )
-def test_stages_and_results_of_a_test_are_classes(paint: Paint, tmp_path: Path, names: tuple[str, ...]) -> None:
+def test_stages_stains_and_results_of_a_test_are_classes(paint: Paint, tmp_path: Path, names: tuple[str, ...]) -> None:
     for name in names:
         paint(f"{name}/1.png")
     assert set(list_pictures(DatasetSettings(data_path=str(tmp_path))).class_names) == set(names)
 
 
-@pytest.mark.parametrize("names", [("PT1", "PT2"), ("pt1", "pt2"), ("pT01", "pT02"), ("pT5", "pT6"), ("pT1", "p2")])
-def test_numbered_patients_in_letters_of_stages_are_no_classes(
+@pytest.mark.parametrize(
+    "names",
+    [
+        *(("PT1", "PT2"), ("pt1", "pt2"), ("pT01", "pT02"), ("pT5", "pT6"), ("pT1", "p2"), ("pT1", "p16")),
+        *(("p16", "p17"), ("p16", "p53", "p54"), ("P16", "P53"), ("p016", "p053"), ("p_16", "p_53"), ("p16", "P53")),
+    ],
+)
+def test_numbered_patients_in_letters_of_stages_or_stains_are_no_classes(
     paint: Paint, tmp_path: Path, names: tuple[str, ...]
 ) -> None:
     for name in names:
