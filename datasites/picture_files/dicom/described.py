@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from datasites.picture_files.dicom.elements import text, whole
 from datasites.picture_files.dicom.header import Header
-from datasites.picture_files.dicom.reasons import BITS, NO_PIXELS, PHOTOMETRIC
+from datasites.picture_files.dicom.reasons import BITS, CUT_OFF, NO_PIXELS, PHOTOMETRIC
 from datasites.picture_files.file_pixels import MAX_PIXELS
 from datasites.picture_files.picture_refused import PictureRefused
 from datasites.picture_files.reasons import NO_SUCH_FRAME, TOO_LARGE
@@ -57,7 +57,7 @@ def described(header: Header) -> DescribedPixels:
     """
     dataset = header.dataset
     if header.place is None:
-        raise PictureRefused(NO_PIXELS)
+        raise PictureRefused(CUT_OFF if header.cut_off else NO_PIXELS)
     samples = whole(dataset, "SamplesPerPixel", low=1, high=4)
     allocated = whole(dataset, "BitsAllocated", low=1, high=64)
     floating = header.place.keyword != "PixelData"

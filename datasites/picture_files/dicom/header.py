@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import struct
 import warnings
 import zlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
-from io import SEEK_CUR, BytesIO
+from io import SEEK_CUR, SEEK_END, BytesIO
 from typing import BinaryIO
 
 from pydicom import Dataset
@@ -17,7 +18,7 @@ from pydicom.tag import BaseTag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from datasites.picture_files.dicom.elements import tag_of
-from datasites.picture_files.dicom.reasons import BROKEN, NOT_DICOM, SYNTAX
+from datasites.picture_files.dicom.reasons import BROKEN, CUT_OFF, NOT_DICOM, SYNTAX
 from datasites.picture_files.file_bytes import PictureFile, seen
 from datasites.picture_files.picture_refused import PictureRefused
 from datasites.picture_files.reasons import TOO_LARGE
@@ -66,6 +67,7 @@ FOR_PIXELS = (
 PIXEL_KEYWORDS = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData", 0x7FE00010: "PixelData"}
 MOST_INFLATED = 1 << 28  # bytes of a deflated file
 UNDEFINED_LENGTH = 0xFFFFFFFF
+_END_OF_SEQUENCE = (b"\xfe\xff\xdd\xe0", b"\xff\xfe\xe0\xdd")  # in little and in big endian
 LONG_LENGTHS = (b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b"UN", b"UR", b"UT", b"SV", b"UV")
 
 # pydicom writes values of elements and of broken files to its log and as warnings: here only reasons leave.
@@ -93,6 +95,7 @@ class Header:
         place: Where its pixels are; None where it has none.
         graphics: Whether it has overlays or curves beside its pixels.
         inflated: All elements, decompressed, of a deflated file.
+        cut_off: Whether the file has no pixels and ends within an element, or before the first one.
     """
 
     path: PictureFile
@@ -101,6 +104,7 @@ class Header:
     place: PixelPlace | None
     graphics: bool
     inflated: bytes | None
+    cut_off: bool
 
     def open(self) -> BinaryIO:
         """The source in which `place` counts."""
@@ -119,14 +123,25 @@ class _Watch:
         self._file = file
         self.place: PixelPlace | None = None
         self.graphics = False
+        self._end: int | None = None
 
     def __call__(self, tag: BaseTag, vr: str | None, length: int) -> bool:
         if tag.group & 0xFF00 in (0x5000, 0x6000) and tag.group % 2 == 0:
             self.graphics = True
+        self._end = None if length == UNDEFINED_LENGTH else self._file.tell() + length
         if tag not in PIXEL_KEYWORDS:
             return False
         self.place = PixelPlace(PIXEL_KEYWORDS[tag], vr or "OW", self._file.tell(), length)
         return True
+
+    def is_cut_off(self) -> bool:
+        """Whether the source ends without pixels and elsewhere than behind the last element that was looked at."""
+        if self.place is not None:
+            return False
+        if self._end is not None:
+            return self._file.seek(0, SEEK_END) != self._end
+        self._file.seek(max(0, self._file.seek(0, SEEK_END) - 8))
+        return self._file.read(4) not in _END_OF_SEQUENCE
 
 
 def read_header(path: PictureFile, keywords: Collection[str] = FOR_PIXELS) -> Header:
@@ -162,8 +177,13 @@ def _parsed(path: PictureFile, file: BinaryIO, tags: list[BaseTag | int]) -> Hea
     source = file if inflated is None else BytesIO(inflated)
     watch = _Watch(source)
     implicit, little_endian = syntax == ImplicitVRLittleEndian, syntax != ExplicitVRBigEndian
-    dataset = read_dataset(source, implicit, little_endian, stop_when=watch, specific_tags=tags)
-    return Header(path, dataset, syntax, watch.place, watch.graphics, inflated)
+    try:
+        dataset = read_dataset(source, implicit, little_endian, stop_when=watch, specific_tags=tags)
+    except (EOFError, OSError, struct.error) as error:  # of the parser's own, where it came to the end
+        if getattr(error, "errno", None) is None and not source.read(1):
+            raise PictureRefused(CUT_OFF, private=type(error).__name__) from error
+        raise
+    return Header(path, dataset, syntax, watch.place, watch.graphics, inflated, watch.is_cut_off())
 
 
 def _transfer_syntax(file: BinaryIO) -> UID:
@@ -179,6 +199,8 @@ def _transfer_syntax(file: BinaryIO) -> UID:
         else:
             file.seek(length, SEEK_CUR)
     file.seek(-len(start), SEEK_CUR)
+    if not syntax and len(start) < 8:
+        raise PictureRefused(CUT_OFF)
     if not syntax:
         raise PictureRefused(SYNTAX, private="the file names no transfer syntax")
     return UID(syntax.decode("ascii").rstrip("\0 "))

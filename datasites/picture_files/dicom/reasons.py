@@ -19,6 +19,11 @@ MISSING_ELEMENT = Reason(
     "An element that describes the pixels is missing or holds no value that it may hold.",
     "Export it again from the archive; the hospital's report names the element.",
 )
+CUT_OFF = Reason(
+    "dicom_cut_off",
+    "It ends before its pixels begin: the file is cut off.",
+    "Export it again: a transfer was cut, or a disk was full.",
+)
 NO_PIXELS = Reason(
     "dicom_without_pixels",
     "It holds no pixel data.",
@@ -88,6 +93,7 @@ REASONS = (
     NOT_DICOM,
     BROKEN,
     MISSING_ELEMENT,
+    CUT_OFF,
     NO_PIXELS,
     SYNTAX,
     UNDECODABLE,

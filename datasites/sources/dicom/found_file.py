@@ -58,6 +58,7 @@ class FoundFile:
         conversion: How a secondary capture was made.
         specimen_label: SpecimenLabelInImage: YES, NO or empty.
         graphics: Whether overlays or curves lie beside the pixels.
+        cut_off: Whether the file ends before its pixels.
         label: What the attribute holds that labels come from; empty where it is absent or none was asked for.
     """
 
@@ -71,6 +72,7 @@ class FoundFile:
     conversion: str
     specimen_label: str
     graphics: bool
+    cut_off: bool
     label: str
 
 
@@ -99,6 +101,7 @@ def find(path: Path, label_attribute: str = "") -> tuple[FoundFile, Header]:
         conversion=text(dataset, "ConversionType").upper(),
         specimen_label=text(dataset, "SpecimenLabelInImage").upper(),
         graphics=header.graphics,
+        cut_off=header.cut_off,
         label=" ".join(texts(dataset, label_attribute)) if label_attribute else "",
     )
     return found, header

@@ -9,7 +9,7 @@ from collections.abc import Collection
 
 from pydicom import uid
 
-from datasites.picture_files.dicom.reasons import NOT_DICOM
+from datasites.picture_files.dicom.reasons import CUT_OFF, NOT_DICOM
 from datasites.picture_files.picture_refused import Reason
 from datasites.sources.dicom.found_file import FoundFile
 
@@ -139,7 +139,10 @@ def no_picture(found: FoundFile) -> Reason | None:
             return reason
     if found.modality == "DOC" or found.conversion == "SD":
         return DOCUMENT
-    return None if found.sop_class in _PICTURES or found.sop_class in _CAPTURES else OTHER_OBJECT
+    is_picture = found.sop_class in _PICTURES or found.sop_class in _CAPTURES
+    if found.cut_off and (is_picture or found.sop_class not in uid.UID_dictionary):
+        return CUT_OFF
+    return None if is_picture else OTHER_OBJECT
 
 
 def stop(found: FoundFile, safe: Collection[str]) -> Reason | None:

@@ -77,7 +77,7 @@ def test_what_else_lies_there_is_named_with_its_reason(tmp_path: Path) -> None:
     assert _left_out(listing) == {
         "a/.DS_Store": "system_file",
         "a/cine": "several_frames",
-        "a/cut.dcm": "other_object",
+        "a/cut.dcm": "dicom_cut_off",
         "a/named": "burned_in",
         "a/notes.txt": "not_dicom",
         "a/report": "report",

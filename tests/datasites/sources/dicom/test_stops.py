@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pydicom import uid
+from pydicom import Sequence, uid
 from support.dicom_files import item, made, written
 
+from datasites.picture_files.dicom.described import described
+from datasites.picture_files.picture_refused import PictureRefused
 from datasites.sources.dicom import stops
 from datasites.sources.dicom.found_file import find
+from datasites.sources.dicom.frames import dicom_frames
 
 ROW = [[0, 1]]
 
@@ -115,3 +119,62 @@ def test_nothing_is_read_beyond_the_allow_list(tmp_path: Path) -> None:
     assert "Planted" not in f"{header.dataset}{found}{header}"
     assert "PLANTED-OTHER" not in f"{header.dataset}{vars(found)}"
     assert "PLANTED-ID" not in f"{found}{header}"
+
+
+def _code(file: Path) -> str:
+    """Why a file is left out; empty if it would be taken."""
+    try:
+        found, header = find(file)
+        reason = stops.stop(found, ())
+        if reason is None:
+            described(header)
+    except PictureRefused as refused:
+        reason = refused.reason
+    return "" if reason is None else reason.code
+
+
+@pytest.mark.parametrize("undefined", [False, True], ids=["lengths", "no lengths"])
+@pytest.mark.parametrize(
+    "syntax",
+    [
+        uid.ExplicitVRLittleEndian,
+        uid.ImplicitVRLittleEndian,
+        uid.ExplicitVRBigEndian,
+        uid.DeflatedExplicitVRLittleEndian,
+    ],
+)
+def test_a_file_that_is_cut_off_before_its_pixels_says_so(syntax: uid.UID, undefined: bool, tmp_path: Path) -> None:
+    cut = made(ROW, WindowCenter="3")
+    for name in ("ReferencedStudySequence", "VOILUTSequence"):
+        setattr(cut, name, Sequence([item(LUTExplanation="x")]))
+        cut[name].is_undefined_length = undefined
+    whole = written(cut, tmp_path / "made.dcm", syntax).read_bytes()
+    assert _code(tmp_path / "made.dcm") == ""
+    pixels = find(tmp_path / "made.dcm")[1].place
+    end = len(whole) - 8 if syntax.is_deflated or pixels is None else pixels.start
+    codes = Counter[str]()
+    for length in range(132, end, 5):
+        (tmp_path / "cut.dcm").write_bytes(whole[:length])
+        codes[_code(tmp_path / "cut.dcm")] += 1
+    assert codes[""] == 0 and codes["dicom_cut_off"] > 0.9 * codes.total()
+    assert codes["other_object"] <= 2, "where it ends just before the element that says what it is"
+
+
+def test_a_report_that_is_cut_off_and_a_picture_without_pixels_stay_what_they_are(tmp_path: Path) -> None:
+    report = made(ROW, SOPClassUID=uid.EnhancedSRStorage, SeriesDescription="a report of several words")
+    del report.PixelData
+    file = written(report, tmp_path / "report.dcm")
+    file.write_bytes(file.read_bytes()[:-1])
+    assert _code(file) == "report"
+    empty = made(ROW)
+    del empty.PixelData
+    assert _code(written(empty, tmp_path / "empty.dcm")) == "dicom_without_pixels"
+
+
+def test_a_file_that_is_cut_off_counts_as_lost(tmp_path: Path) -> None:
+    written(made(ROW), tmp_path / "1.dcm")
+    file = written(made(ROW), tmp_path / "2.dcm")
+    file.write_bytes(file.read_bytes()[:330])
+    (left_out,) = dicom_frames(tmp_path).left_out
+    assert (left_out.place, left_out.reason.code, left_out.lost) == ("2.dcm", "dicom_cut_off", True)
+    assert "cut" in left_out.reason.means and "Export it again" in left_out.reason.advice
