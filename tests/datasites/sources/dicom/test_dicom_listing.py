@@ -83,7 +83,7 @@ def test_what_else_lies_there_is_named_with_its_reason(tmp_path: Path) -> None:
         "a/report": "report",
         "a/screen": "secondary_capture",
     }
-    assert {one.place for one in listing.left_out if one.lost} == {"a/cine", "a/named"}
+    assert {one.place for one in listing.left_out if one.lost} == {"a/cine", "a/cut.dcm", "a/named"}
     safe = _list(tmp_path, safe_dicom=("burned_in", "secondary_capture"))
     assert _places(safe) == ["a/named", "a/picture", "a/screen", "b/picture"]
 
