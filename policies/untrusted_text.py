@@ -6,10 +6,13 @@ escapes; letters of every script stay as they are.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable
 
 MOST_CHARACTERS = 500
+_LINE = re.compile(r"\(at line (\d+),")
+_QUOTES = "“”„‟‘’‚‛«»‹›"
 MOST_IN_A_CELL = 30_000
 _ESCAPED_KINDS = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 # Unicode calls these letters, marks or signs, and no font draws anything for them.
@@ -79,3 +82,24 @@ def _escape(character: str) -> str:
     if number <= 0xFF:
         return f"\\x{number:02x}"
     return f"\\u{number:04x}" if number <= 0xFFFF else f"\\U{number:08x}"
+
+
+def line_of(error: ValueError, text: str) -> str:
+    """The line of a text that the error of its parser names, as `tomllib`'s do; empty if it names none."""
+    found = _LINE.search(str(error))
+    return text.split("\n")[int(found[1]) - 1] if found else ""
+
+
+def odd_character(line: str) -> str:
+    """The first character of a line that is taken for a plain one or not seen, `U+201C, LEFT DOUBLE QUOTATION MARK`.
+
+    Such are quotation marks of letters, wide signs, spaces that are not the plain one, and marks without width. Empty
+    if there is none.
+    """
+    odd = next(filter(_looks_like_another, line), "")
+    return odd and f"U+{ord(odd):04X}, {unicodedata.name(odd, 'a character without a name')}"
+
+
+def _looks_like_another(one: str) -> bool:
+    is_wide = one != unicodedata.normalize("NFKC", one) and unicodedata.normalize("NFKC", one) in "=[]#.,{}-_'\""
+    return not one.isascii() and (one in _QUOTES or is_wide or unicodedata.category(one) in ("Cf", "Zs", "Zl", "Zp"))

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
-import unicodedata
 from pathlib import Path
 from typing import Any
 
 from policies.errors import ConfigError
-
-_LINE = re.compile(r"\(at line (\d+),")
-_QUOTES = "“”„‟‘’‚‛«»‹›"
+from policies.untrusted_text import line_of, odd_character
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -31,11 +27,10 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        found = _LINE.search(str(error))
-        line = text.split("\n")[int(found[1]) - 1] if found else ""
-        if odd := next(filter(_looks_like_another, line), ""):
+        line = line_of(error, text)
+        if odd := odd_character(line):
             raise ConfigError(
-                f"{path} is not valid TOML: {error}. In that line stands U+{ord(odd):04X}, {_named(odd)}, which looks "
+                f"{path} is not valid TOML: {error}. In that line stands {odd}, which looks "
                 "like another character or like none. Type the line anew with plain quotes, signs and spaces."
             ) from error
         if '"' in line and "\\" in line:
@@ -44,16 +39,6 @@ def read_toml(path: Path) -> dict[str, Any]:
                 "/, or put them between single quotes."
             ) from error
         raise ConfigError(f"{path} is not valid TOML: {error}.") from error
-
-
-def _looks_like_another(one: str) -> bool:
-    """Whether a character is taken for a plain one, or not seen: a quotation mark, a wide sign, a space, a mark."""
-    is_wide = one != unicodedata.normalize("NFKC", one) and unicodedata.normalize("NFKC", one) in "=[]#.,{}-_'\""
-    return not one.isascii() and (one in _QUOTES or is_wide or unicodedata.category(one) in ("Cf", "Zs", "Zl", "Zp"))
-
-
-def _named(one: str) -> str:
-    return unicodedata.name(one, "a character without a name")
 
 
 def toml_value(value: Any) -> str:

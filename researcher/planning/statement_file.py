@@ -11,6 +11,7 @@ from pathlib import Path
 
 from policies.errors import ConfigError
 from policies.plans.words.statement import Statement, statement_of
+from policies.untrusted_text import line_of, odd_character
 
 TABLE = "statement"
 
@@ -33,11 +34,18 @@ def read_statement(file: Path | None, texts: Mapping[str, str]) -> Statement | N
 
 
 def _table(file: Path) -> dict[str, object]:
+    text = ""
     try:
-        table = tomllib.loads(file.read_bytes().decode("utf-8-sig")).get(TABLE)
+        text = file.read_bytes().decode("utf-8-sig")
+        table = tomllib.loads(text).get(TABLE)
     except OSError as error:
         raise ConfigError(f"{file} cannot be read: {error.strerror}. Give a TOML file with [{TABLE}].") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        if odd := odd_character(line_of(error, text)):
+            raise ConfigError(
+                f"{file} is not TOML in UTF-8: {error}. In that line stands {odd}, which looks like another character "
+                "or like none. Type the line anew with plain quotes, signs and spaces."
+            ) from error
         raise ConfigError(f"{file} is not TOML in UTF-8: {error}.") from error
     if not isinstance(table, dict):
         raise ConfigError(f"{file} has no table [{TABLE}]. Write one, with texts such as name and purpose.")
