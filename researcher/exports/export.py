@@ -79,11 +79,11 @@ class ExportedFile:
         made = self.about.quantisation
         if made is None:
             return
-        yield f"Calibrated on {made.pictures} {made.calibrated_on}; {made.quantised} layers compute in 8 bits."
+        yield f"Calibrated on {made.pictures} {made.calibrated_on}; {_layers(made.quantised)} in 8 bits."
         if made.left_in_float:
             yield (
-                f"{len(made.left_in_float)} layers compute in float, with all in 8 bits the model would lose "
-                f"{100 * made.cost_of_all:.1f} points: {', '.join(made.left_in_float)}."
+                f"{_layers(len(made.left_in_float))} in float: {', '.join(made.left_in_float)}. With all in 8 bits the "
+                f"model would lose {100 * made.cost_of_all:.1f} points."
             )
         if self.size_ratio > MOST_SIZE:
             yield (
@@ -92,6 +92,10 @@ class ExportedFile:
             )
         if self.milliseconds is not None and self.milliseconds >= (self.milliseconds_float or 0):
             yield "It is not faster than the float file on this processor. Use that one here."
+
+
+def _layers(number: int) -> str:
+    return "1 layer computes" if number == 1 else f"{number} layers compute"
 
 
 def export_onnx(

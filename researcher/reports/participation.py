@@ -85,8 +85,8 @@ def told_canaries(ended: Mapping[str, CanaryEnd]) -> str:
     Args:
         ended: Datasite → how its canary ended last.
     """
-    passed = [name for name, end in ended.items() if end.passed]
-    failed = [f"{name} ({end.reason})" for name, end in ended.items() if not end.passed]
+    passed = [name for name, end in sorted(ended.items()) if end.passed]
+    failed = [f"{name} ({end.reason})" for name, end in sorted(ended.items()) if not end.passed]
     ends = [f"it {how} at {', '.join(names)}" for how, names in (("passed", passed), ("failed", failed)) if names]
     told = f"A canary, two steps on drawn pictures, runs before a hospital's first round: {'; '.join(ends)}."
     return told if ends else ""

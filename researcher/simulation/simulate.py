@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 from policies.errors import ConfigError
 from policies.plans.server.server_spec import BESIDE
@@ -104,5 +105,26 @@ def _keep(out: Path, work: Work) -> None:
         if any(out.iterdir()):
             raise ConfigError(f"{out} holds something else than a simulation. Choose another folder: --out.")
         atomic_file.write(path, text)
-    elif atomic_file.read(path).decode() != text:
-        raise ConfigError(f"{out} holds a simulation of other settings or data. Choose another folder: --out.")
+    elif (kept := atomic_file.read(path).decode()) != text:
+        raise ConfigError(
+            f"{out} holds a simulation of other settings or data{_differences(kept, work.record)}. Give those again to "
+            "go on with it, or choose another folder: --out."
+        )
+
+
+def _differences(kept: str, record: Mapping[str, object]) -> str:
+    """What differs from the folder's own record, by the names of what is given; empty where it cannot be read.
+
+    Plan and data are looked at where no setting differs: the data's digest follows from how they were shared out.
+    """
+    try:
+        earlier = json.loads(kept)
+        before, now = earlier["settings"], record["settings"]
+        named = [
+            f"--{name} was {value}" for name, value in before.items() if value != cast(Mapping[str, object], now)[name]
+        ]
+        told = {"plan": "the plan's settings", "data": "the data"}
+        named = named or [told[name] for name in told if earlier[name] != record[name]]
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return ""
+    return f" ({', '.join(named)})" if named else ""

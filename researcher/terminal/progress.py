@@ -10,7 +10,7 @@ from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElaps
 from policies.answers import rounded
 from policies.terminal.rich_terminal import PlainConsole, line
 from policies.untrusted_text import shown
-from researcher.reports import wording
+from researcher.reports import StudyResult, wording
 from researcher.studies.history import RoundRecord
 from researcher.studies.remote_round import RoundEvent
 
@@ -108,3 +108,13 @@ def doing(event: RoundEvent) -> str:
     """What a hospital is doing; a queued run says how many stand before it."""
     waits = f", {shown(str(event.queue_position), most=12)} before" if event.queue_position else ""
     return _WORDS.get(event.state, shown(event.state, most=40)) + waits
+
+
+def told_with_gram(result: StudyResult) -> str:
+    """What the most charged hospital paid for rounds and Gram matrix, as rounds tell their steps alone; or nothing."""
+    total = None if result.gram_noise is None else wording.highest(result.privacy_total)
+    if total is None:
+        return ""
+    return (
+        f"Rounds and Gram matrix: epsilon {rounded.cost(total.epsilon)} at delta {wording.number(total.delta)} together"
+    )

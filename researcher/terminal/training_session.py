@@ -25,7 +25,7 @@ from researcher.studies.history import History
 from researcher.studies.kept_plan import RECEIPTS
 from researcher.studies.retry_policy import RetryPolicy
 from researcher.studies.study import Study, strategy_of
-from researcher.terminal.progress import RoundDisplay
+from researcher.terminal.progress import RoundDisplay, told_with_gram
 from researcher.terminal.waiting import wait_for_decisions
 
 MODEL_FILE = "global_model.safetensors"
@@ -96,6 +96,8 @@ def train_study(
     result = result_of(study, state, history, hold_out)
     missing = write_all(out, study, state, history, result)
     file = SHARED_FILE if keeps_part(study.plan) else MODEL_FILE
+    if told := told_with_gram(result):
+        console.print(told, soft_wrap=True)
     console.print(f"Written to {out}/: report.html, result.json, {file}", soft_wrap=True)
     for name, error in missing.items():
         told = f": its receipt was not fetched, ask again with the command receipts. {error.code}: {error.public}"

@@ -99,7 +99,10 @@ def _looked_at(
         value = read_limit(wanted.value)
         changes = compare(limits.current, changed(limits.current, {wanted.name: value}))
     except (ValueError, RecursionError):
-        return {"value": visit.gettext("Write a number, true or false, or two numbers such as [0.01, 10].")}, ()
+        told = visit.gettext(
+            'Write a number, true or false, two numbers such as [0.01, 10], or names such as ["built_in", "graph"].'
+        )
+        return {"value": told}, ()
     except WanwuError as error:
         return {"value": visit.told(error)}, ()
     except TypeError:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from researcher.captures.capture import CapturedModel
     from researcher.captures.loss_capture import CapturedLoss
 
+MOST_CHANNELS = 4  # a shape that begins with so few and ends with more has the channels first, as torch's pictures do
+
 
 def capture(
     *,
@@ -96,4 +98,8 @@ def _shape(text: str) -> tuple[int, int, int]:
         height, width, channels = (int(part) for part in text.split("x"))
     except ValueError as error:
         raise click.UsageError("--image_shape must be HEIGHTxWIDTHxCHANNELS, as 224x224x3.") from error
+    if height <= MOST_CHANNELS < min(width, channels):
+        raise click.UsageError(
+            f"--image_shape {text} has the channels first. They come last here: {width}x{channels}x{height}."
+        )
     return height, width, channels

@@ -17,6 +17,8 @@ from support.waiting import CEILING_SECONDS
 from datasites.pages.decisions.budget_days import BudgetDay
 from datasites.pages.decisions.chart import HEIGHT, LEFT, WIDTH, chart_of
 from datasites.pages.decisions.limits import LIMITS
+from datasites.pages.frame.templates import make_environment
+from datasites.pages.languages.languages import read_language
 from policies.budget.limit_changes import by_name
 from policies.budget.limits import DatasetLimits
 
@@ -49,6 +51,12 @@ def test_the_budget_page_tells_spent_reserved_left_and_each_study(served: Consol
     ):
         assert told in page, told
     assert "The limits, and what waits" not in page
+
+
+def test_below_a_bar_what_is_spent_is_never_too_little_and_what_is_left_never_too_much() -> None:
+    shown = make_environment(read_language("en")).get_template("macros/shown.html.jinja").module
+    bar = shown.bar("a budget", [("spent", 5.0949, "spent"), ("adds", 0.101, "this"), ("left", 2.9051, "free")], 8.0)
+    assert "spent: 5.1" in bar and "adds: 0.11" in bar and "left: 2.9<" in bar.replace("\n", "")
 
 
 def test_the_table_of_studies_is_as_long_after_years(own_console: ConsoleOfFakes) -> None:

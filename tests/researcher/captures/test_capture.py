@@ -296,6 +296,11 @@ def test_a_command_line_says_what_it_traces_and_captures_what_a_function_makes(
     assert read_graph((tmp_path / "own.graph.json").read_text()).parameters == {"1.bias": (4,), "1.weight": (4, 192)}
 
 
+def test_a_shape_with_the_channels_first_is_told_the_right_way_round(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["capture", "own_network:make", "--image_shape", "3x64x32", "--num_classes", "4"]) != 0
+    assert "has the channels first. They come last here: 64x32x3." in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["nowhere_at_all:make", f"{__name__}:nothing", f"{__name__}:SHAPE", "", f"{__name__}"])
 def test_a_name_that_makes_no_network_is_refused(name: str) -> None:
     with pytest.raises(GraphError, match=r"Expected MODULE:FUNCTION|must make"):

@@ -83,7 +83,10 @@ def test_an_export_in_8_bits_says_what_it_cost_and_on_what_it_was_calibrated(
     assert about.quantisation.quantised + len(about.quantisation.left_in_float) == 4
     told = " ".join(written.told())
     assert "ms of one core for a picture, the float ONNX file" in told
-    assert "Calibrated on 128 drawn pictures of nobody" in told
+    one = "1 layer computes" if about.quantisation.quantised == 1 else f"{about.quantisation.quantised} layers compute"
+    assert f"Calibrated on 128 drawn pictures of nobody; {one} in 8 bits." in told
+    if about.quantisation.left_in_float:
+        assert f" in float: {', '.join(about.quantisation.left_in_float)}. With all in 8 bits" in told
 
 
 def test_the_smallest_network_of_the_catalogue_takes_less_than_three_tenths_of_its_float_file(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from researcher.cli.program import main
 from researcher.counts.releases import Released
 from researcher.counts.saved import SavedCounts
 from researcher.evaluation.evaluation import Evaluation
+from researcher.reports.participation import told_canaries
 from researcher.studies.history import History, PrivacySpent, RoundRecord
 from researcher.studies.taking_part.canary_end import CanaryEnd
 
@@ -498,6 +499,10 @@ def test_how_canaries_ended_is_told_on_the_page_and_read_back(page_of, tmp_path)
     told = study(canaries=ended)
     text = re.sub(r"\s+", " ", Tags(page_of(told)).text)
     assert "it passed at north; it failed at south (WW501: No memory is left.)." in text
+    passed = CanaryEnd(True, "2026-11-29T08:00:00+00:00")
+    assert "it passed at east, north." in told_canaries(
+        {"north": passed, "east": passed}
+    )  # in whatever order they came
     assert read_result(write_result(tmp_path / "result.json", told)).canaries == ended
     assert "canary" not in page_of(study()) and "canaries" not in study().to_dict()
     with pytest.raises(FederationError, match="canaries names 'east'"):

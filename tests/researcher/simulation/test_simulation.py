@@ -205,8 +205,11 @@ def test_a_folder_of_another_simulation_or_of_something_else_is_left_alone(
     data: Path, done: Path, tmp_path: Path
 ) -> None:
     before = {path.name: path.read_bytes() for path in done.iterdir()}
-    with pytest.raises(ConfigError, match="other settings or data"):
-        simulate(STUDY, SimulationSettings(hospitals=3, in_process=True, seed=6), data, done)
+    other = SimulationSettings(hospitals=3, in_process=True, seed=HERE.seed + 1)
+    with pytest.raises(ConfigError, match=rf"other settings or data \(--seed was {HERE.seed}\)\."):
+        simulate(STUDY, other, data, done)
+    with pytest.raises(ConfigError, match=r"other settings or data \(the plan's settings\)\."):
+        simulate(replace(STUDY, learning_rate=0.25), HERE, data, done)
     assert {path.name: path.read_bytes() for path in done.iterdir()} == before
     (tmp_path / "study.json").write_text("{}")
     with pytest.raises(ConfigError, match="something else"):

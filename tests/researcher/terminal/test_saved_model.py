@@ -13,6 +13,7 @@ from policies.errors import ConfigError
 from policies.plans.picture_form import PictureForm
 from policies.plans.training import ModelSpec, ServerSpec
 from researcher.strategies import KeptWeights, ServerState
+from researcher.studies.history import PrivacySpent
 
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
     warnings.simplefilter("ignore")
@@ -20,7 +21,7 @@ with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic an
     from researcher.papers.pack import write_pack
     from researcher.papers.words import Words
     from researcher.studies.checkpoints import SHARED_FILE, load_model
-    from researcher.terminal import training_session
+    from researcher.terminal import progress, training_session
 
 
 def write_all(
@@ -90,3 +91,10 @@ def test_where_each_hospital_keeps_a_part_there_is_the_shared_part_and_no_global
 def test_what_another_strategy_keeps_of_a_hospital_is_no_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_all(tmp_path, monkeypatch, strategy="scaffold")
     assert not list(tmp_path.glob("model-*"))
+
+
+def test_the_end_of_a_study_that_stepped_by_a_gram_matrix_says_what_both_cost() -> None:
+    both = {"north": PrivacySpent(3.99, 1e-5, "picture"), "south": PrivacySpent(4.001, 1e-5, "picture")}
+    told = progress.told_with_gram(SimpleNamespace(gram_noise=2.5, privacy_total=both))
+    assert told == "Rounds and Gram matrix: epsilon 4.01 at delta 1e-5 together"
+    assert not progress.told_with_gram(SimpleNamespace(gram_noise=None, privacy_total=both))
