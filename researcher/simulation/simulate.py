@@ -121,7 +121,9 @@ def _differences(kept: str, record: Mapping[str, object]) -> str:
         earlier = json.loads(kept)
         before, now = earlier["settings"], record["settings"]
         named = [
-            f"--{name} was {value}" for name, value in before.items() if value != cast(Mapping[str, object], now)[name]
+            f"--{name} was {'not given' if value in (None, '') else value}"
+            for name, value in before.items()
+            if value != cast(Mapping[str, object], now)[name]
         ]
         told = {"plan": "the plan's settings", "data": "the data"}
         named = named or [told[name] for name in told if earlier[name] != record[name]]

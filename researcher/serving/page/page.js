@@ -119,11 +119,19 @@ async function showModel() {
   at("facts").replaceChildren(...facts.flatMap(([name, value]) => [element("dt", name), element("dd", value)]));
 }
 
-function classify() {
+// What is on the page is never of another picture than the one that is chosen, also where that one is refused.
+function choose() {
   picture = at("file").files[0] || picture;
-  if (!picture) return;
+  at("answer").hidden = true;
+}
+
+function classify() {
+  choose();
+  const sent = picture;
+  if (!sent) return;
   working("Classifying.", async () => {
-    showClasses(await answer(`/v1/classify${query()}`, picture));
+    const found = await answer(`/v1/classify${query()}`, sent);
+    if (sent === picture) showClasses(found);
     await showModel();
   });
 }
@@ -133,8 +141,14 @@ at("form").addEventListener("submit", (event) => {
   classify();
 });
 at("explain").addEventListener("click", () => working("Covering parts of the picture, one after the other.", async () => {
-  showSaliency(await answer(`/v1/saliency${query({ class: at("of").value })}`, picture));
+  const sent = picture, found = await answer(`/v1/saliency${query({ class: at("of").value })}`, sent);
+  if (sent === picture) showSaliency(found);
 }));
+at("file").addEventListener("change", () => {
+  choose();
+  at("error").hidden = true;
+  at("status").textContent = "";
+});
 at("overlay").addEventListener("change", () => { at("map").hidden = !at("overlay").checked; });
 for (const name of ["dragenter", "dragover"]) {
   at("drop").addEventListener(name, (event) => {

@@ -134,6 +134,21 @@ def test_what_is_no_picture_is_told(server: ServedModel, page_of: Callable[..., 
     _without_fault(page)
 
 
+def test_classes_of_one_picture_never_stand_beside_another_one(
+    server: ServedModel, page_of: Callable[..., Page]
+) -> None:
+    page = page_of(server)
+    classes, classify = page.get_by_role("heading", name="Classes"), page.get_by_role("button", name="Classify")
+    _choose(page, as_file(np.full((SIDE, SIDE, 3), 60, dtype=np.uint8)))
+    classify.click()
+    classes.wait_for()
+    _choose(page, b"no picture", "another.png")
+    assert not classes.is_visible() and page.locator("#status").inner_text() == ""
+    classify.click()
+    page.locator("#error").filter(has_text="none of these").wait_for()
+    assert not classes.is_visible()
+
+
 def test_a_dropped_picture_is_classified(server: ServedModel, page_of: Callable[..., Page]) -> None:
     page = page_of(server)
     content = list(as_file(np.full((SIDE, SIDE, 3), (0, 0, 255), dtype=np.uint8)))
