@@ -81,7 +81,7 @@ def _compiled(geometry: Any, plan: Any, mode: int, capability: int, folder: Path
     names = products.arg_names
     types = {"x": "*bf16", "g": "*bf16", "factors": "*fp32", "squares": "*fp64", "out": "*fp32"}
     signature = {name: "constexpr" if name in known else types.get(name, "i32") for name in names}
-    sixteens = (*types, "low_x", "low_g", "channels", "outputs", "own_channels", "own_outputs")
+    sixteens = (*types, "channels", "outputs", "own_channels", "own_outputs")
     kernel = triton.compile(
         ASTSource(
             products,
