@@ -30,6 +30,7 @@ from researcher.studies.taking_part.roster import Roster
 __all__ = ["RECEIPTS", "STUDY_FILE", "Submission"]
 
 P = TypeVar("P", bound=Plan)
+_LOCK = "submitting.lock"
 
 
 @dataclass
@@ -73,21 +74,23 @@ class Submission(Conversation, Generic[P]):
             before: Called with the folder once it can be written, before any hospital is asked.
 
         Raises:
-            ConfigError: The folder already holds a study, or cannot be written; nothing was submitted then.
+            ConfigError: The folder already holds a study, cannot be written, or another process submits from it now;
+                nothing was submitted then.
             WanwuError: All refused the plan; what the first of them said, with its name.
         """
         folder = Path(folder)
-        if (folder / STUDY_FILE).exists():
-            raise ConfigError(f"{folder} already holds a study. Continue it, or choose another folder.")
+        _check_free(folder)
         atomic_file.check_folder(folder)
-        before(folder)
-        if not isinstance(plan, StatisticsPlan) and plan.model.is_own:
-            atomic_file.write(folder / GRAPH_FILE, unpack(plan.model.graph))
-        if isinstance(plan, TrainingPlan) and plan.objective.is_own:
-            atomic_file.write(folder / LOSS_FILE, unpack(plan.objective.loss_graph, LOSS))
-        made = cls(federation, plan, {}, folder)
-        made.requests = federation.submit(plan, on_request=made._take, on_refusal=made._refuse)
-        made._save()
+        with atomic_file.alone(folder / _LOCK):
+            _check_free(folder)
+            before(folder)
+            if not isinstance(plan, StatisticsPlan) and plan.model.is_own:
+                atomic_file.write(folder / GRAPH_FILE, unpack(plan.model.graph))
+            if isinstance(plan, TrainingPlan) and plan.objective.is_own:
+                atomic_file.write(folder / LOSS_FILE, unpack(plan.objective.loss_graph, LOSS))
+            made = cls(federation, plan, {}, folder)
+            made.requests = federation.submit(plan, on_request=made._take, on_refusal=made._refuse)
+            made._save()
         return made
 
     def _take(self, name: str, request: CodeRequest) -> None:
@@ -275,3 +278,8 @@ class Submission(Conversation, Generic[P]):
                 "decisions, or lower min_clients."
             )
         return roster
+
+
+def _check_free(folder: Path) -> None:
+    if (folder / STUDY_FILE).exists():
+        raise ConfigError(f"{folder} already holds a study. Continue it, or choose another folder.")

@@ -111,6 +111,25 @@ def test_a_folder_that_holds_a_study_keeps_it(tmp_path: Path) -> None:
     assert (tmp_path / SETUP_FILE).read_bytes() == before and at.submitted == asked
 
 
+def test_two_that_submit_from_one_folder_at_once_leave_no_request_that_it_does_not_know(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at, other = federation(), federation()
+    submit, met = at.submit, list[str]()
+
+    def meanwhile(*arguments: Any, **settings: Any) -> Any:
+        with pytest.raises(ConfigError) as refused:
+            small(other).submit(tmp_path)
+        met.append(refused.value.public)
+        return submit(*arguments, **settings)
+
+    monkeypatch.setattr(at, "submit", meanwhile)
+    small(at).submit(tmp_path)
+    assert len(met) == 1 and "Another process submits from" in met[0]
+    assert other.submitted == [] and at.submitted != []
+    assert not list(tmp_path.glob("*.lock"))
+
+
 # --- rehearsal -------------------------------------------------------------------------------------------------------
 
 
