@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Generator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from xdist.scheduler import LoadScopeScheduling
 
     from policies.plans.features import FeatureSpec
 
 
+# Whether kernels are interpreted is settled when a process first imports one, whichever test that is.
+if not Path("/dev/nvidiactl").exists():
+    os.environ["TRITON_INTERPRET"] = "1"
 # How long an example takes, or is drawn for, hangs on what else the machine does.
 settings.register_profile("at any pace", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("at any pace")

@@ -198,6 +198,7 @@ def _nursery(kind: str, threads: str) -> Path:
             threads_of = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
             path = f"{PROJECT}:{PROJECT / 'tests'}"
             environment = {**os.environ, **threads_of, **_NO_THREAD, "OMP_WAIT_POLICY": "PASSIVE", "PYTHONPATH": path}
+            environment.pop("TRITON_INTERPRET", None)  # for this process's own tests: kernels are compiled there
             said, says = os.pipe()
             with Path(os.devnull).open("rb") as nothing, os.fdopen(said, "rb") as ready:
                 os.posix_spawn(  # it outlives whoever started it, who need not wait for it
