@@ -13,6 +13,7 @@ from pathlib import Path
 from datasites.sources.contents import Measured, PictureFiles
 from datasites.sources.dataset_settings import DatasetSettings
 from datasites.sources.folders.levels import one_form
+from datasites.sources.folders.masks import refuse_masks_as_hospitals
 from datasites.sources.folders.splits import refuse_part_hospitals
 from datasites.sources.folders.unnamed import refuse_unnamed_hospitals
 from datasites.sources.folders.walk import Walk
@@ -69,6 +70,7 @@ def list_sites(path: Path | str) -> list[str]:
             "as two. Each would be a hospital of that name. Rename one, or move its pictures into the other."
         )
     refuse_part_hospitals(sites)
+    refuse_masks_as_hospitals(sites)
     refuse_unnamed_hospitals(sites)
     refuse_patients(sites, _IF_PATIENTS, _IF_HOSPITALS)
     return sorted(sites)
