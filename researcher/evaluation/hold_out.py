@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -144,9 +145,11 @@ def _from_npz(
     image_shape: tuple[int, int, int] | None,
     label_kind: str | None,
 ) -> HoldOut:
-    held = read_arrays(path, form, image_shape, label_kind)
+    held = read_arrays(path, form, image_shape, label_kind, class_names or ())
     images, labels, reports = held.images, held.labels, held.reports
-    own = None if held.class_names is None else tuple(one_form(str(name)) for name in held.class_names)
+    own = held.class_names
+    if repeated := [name for name, times in Counter(own or ()).items() if times > 1]:
+        raise DataError(f"{path}: class_names holds {repeated[0]!r} twice. Give each class a name of its own.")
     if reports is not None and (reports.dtype.kind != "U" or reports.shape != (len(images),)):
         raise DataError(f"{path}: reports must be one text for each picture, got {reports.dtype} {reports.shape}.")
     written = None if reports is None else tuple(reports.tolist())

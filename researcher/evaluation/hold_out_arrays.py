@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from datasites.picture_files.depth import white_of
 from datasites.picture_files.picture_refused import PictureRefused
-from datasites.sources.arrays.array_labels import is_one_hot, numbers_of
+from datasites.sources.arrays.array_labels import is_one_hot, numbers_of, own_class_names
 from datasites.sources.arrays.array_picture import ArrayPicture
 from datasites.sources.arrays.members import MappedArray, NpzFile
 from datasites.sources.arrays.npz_pictures import layout_of
@@ -34,7 +34,7 @@ class HeldArrays:
 
     images: NDArray[Any]
     labels: NDArray[Any]
-    class_names: NDArray[Any] | None
+    class_names: tuple[str, ...] | None
     reports: NDArray[Any] | None
     rows: Sequence[int]
     left_out: tuple[LeftOut, ...] = ()
@@ -45,6 +45,7 @@ def read_arrays(
     form: PictureForm | None,
     image_shape: tuple[int, int, int] | None = None,
     label_kind: str | None = None,
+    class_names: Sequence[str] = (),
 ) -> HeldArrays:
     """The pictures of an .npz file of a hold-out, by the rules that hospitals' arrays are read by.
 
@@ -55,9 +56,10 @@ def read_arrays(
         form: By which the hospitals' pictures were read; None takes these as they are.
         image_shape: (height, width, channels) of the hospitals' pictures: an array of it has its axes in this order.
         label_kind: The hospitals', `single` or `multi`; by default it is told by the labels.
+        class_names: That labels have where the file names none.
 
     Raises:
-        DataError: It holds no pictures and labels, or it is not certain which axis is which.
+        DataError: It holds no pictures and labels, or it is not certain which axis or class is which.
     """
     try:
         archive = NpzFile(file)
@@ -78,7 +80,7 @@ def read_arrays(
             images, read, left_out = read_pictures([ListedPicture(row, ()) for row in rows], form)
         if left_out and len(labels) == len(rows):
             labels, reports = labels[read], None if reports is None else reports[read]
-        return HeldArrays(images, labels, archive.array("class_names"), reports, read, tuple(left_out))
+        return HeldArrays(images, labels, own_class_names(archive, class_names), reports, read, tuple(left_out))
     except DataError as error:
         raise DataError(f"{file}: {error.public}") from error
 

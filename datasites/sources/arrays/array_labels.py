@@ -2,13 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from datasites.sources.arrays.members import NpzFile
+from datasites.sources.folders.levels import one_form
 from datasites.sources.listing import UNKNOWN
 from policies.errors import DataError
+
+_OTHERS_CALL_THEM = frozenset({"classes", "classnames", "classlabels", "labelnames", "targetnames", "categories"})
+
+
+def own_class_names(archive: NpzFile, given: Sequence[str] = ()) -> tuple[str, ...] | None:
+    """The names that an .npz file gives its classes, in the order of its labels; None where it gives none.
+
+    Args:
+        archive: The file.
+        given: The names that its labels would have without.
+
+    Raises:
+        DataError: They are no text, or in an array of another name: under other names, or in another order, a picture
+            would get the label of another class.
+    """
+    found = archive.array("class_names")
+    if found is None:
+        _refuse_names_elsewhere(archive, given)
+        return None
+    if found.dtype.kind != "U" or found.ndim != 1:
+        raise DataError("'class_names' must be text of shape (K,), one name for each label.")
+    return tuple(map(one_form, found.tolist()))
+
+
+def _refuse_names_elsewhere(archive: NpzFile, given: Sequence[str]) -> None:
+    for key in archive.keys:
+        if key.lower().replace("_", "") not in _OTHERS_CALL_THEM:
+            continue
+        found = archive.array(key)
+        if found is None or found.dtype.kind not in "US" or found.ndim != 1:
+            continue
+        text = [one.decode(errors="replace") if isinstance(one, bytes) else one for one in found.tolist()]
+        if list(map(one_form, text)) != list(map(one_form, given)):
+            raise DataError(
+                f"The .npz file names its classes in '{key}', which is not read. Call that array 'class_names', as "
+                "text of shape (K,), one name for each label in their order."
+            )
 
 
 def numbers_of(key: str, labels: NDArray[Any], kind: str) -> NDArray[np.int64]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datasites.sources.arrays.array_labels import nameless, numbers_of
+from datasites.sources.arrays.array_labels import nameless, numbers_of, own_class_names
 from datasites.sources.arrays.array_picture import ArrayPicture
 from datasites.sources.arrays.members import MappedArray, NpzFile
 from datasites.sources.class_names import check_class_names, refuse_alike_classes
@@ -163,20 +163,17 @@ def _form(part: _Part) -> tuple[tuple[int, int], int]:
 def _class_names(
     archive: NpzFile, parts: Sequence[_Part], settings: DatasetSettings, own_names: Sequence[str]
 ) -> tuple[str, ...]:
-    in_file = archive.array("class_names")
-    if in_file is not None and (in_file.dtype.kind != "U" or in_file.ndim != 1):
-        raise DataError("'class_names' must be text of shape (K,), one name for each label.")
     given = tuple(map(one_form, settings.class_names))
-    own = [] if in_file is None else list(map(one_form, in_file.tolist()))
-    if in_file is not None and given and own != list(given):
+    own = own_class_names(archive, given or own_names)
+    if own is not None and given and own != given:
         raise DataError("The file's class_names must be those of the configuration, in the same order.")
     labels = np.concatenate([part.labels for part in parts])
-    if in_file is not None and not given:
+    if own is not None and not given:
         seen = NamesSeen(settings.safe_kinds)
         seen.look_at_classes(own, "class names")
         seen.refuse("If they are none, set safe_kinds in [dataset].")
         refuse_alike_classes(set(own))
-    if found := given or (own_names if in_file is None else own):
+    if found := given or (own_names if own is None else own):
         return _fitting(check_class_names(found), labels)
     numbers = np.unique(labels)
     if labels.ndim == 1 and not np.array_equal(numbers, np.arange(len(numbers))):

@@ -168,6 +168,9 @@ def test_class_names_come_from_the_file_or_the_settings(tmp_path: Path) -> None:
         ({"groups": LABELS / 2}, "'groups' must be one text"),
         ({"groups": np.array(["p", "p", "p", "p", "p", ""])}, "Fill the missing patient identifiers"),
         ({"class_names": np.array([[0, 1, 2]])}, "'class_names' must be text"),
+        ({"class_names": np.array([b"a", b"b", b"c"])}, "'class_names' must be text"),
+        ({"classes": np.array(["a", "b", "c"])}, "names its classes in 'classes', which is not read"),
+        ({"Label_Names": np.array([b"a", b"b", b"c"])}, "names its classes in 'Label_Names', which is not read"),
         ({"images": IMAGES[:0], "labels": LABELS[:0]}, "got int64 with 1 axes"),
         ({"images": IMAGES[:, :0]}, "sides of 1 to 4096 pixels"),
     ],
@@ -175,6 +178,14 @@ def test_class_names_come_from_the_file_or_the_settings(tmp_path: Path) -> None:
 def test_what_does_not_fit_is_named(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
         listing(write(tmp_path, **changes))
+
+
+def test_names_in_another_array_stop_nothing_where_the_labels_have_them_or_they_are_none(tmp_path: Path) -> None:
+    named = write(tmp_path, classes=np.array(["a", "b", "c"]))
+    assert listing(named, class_names=["a", "b", "c"]).class_names == ("a", "b", "c")
+    with pytest.raises(DataError, match="names its classes in 'classes'"):
+        listing(named, class_names=["c", "b", "a"])
+    assert listing(write(tmp_path, classes=LABELS)).class_names == ("class_0", "class_1", "class_2")
 
 
 def test_reports_are_one_text_for_each_picture(tmp_path: Path) -> None:

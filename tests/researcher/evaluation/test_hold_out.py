@@ -114,3 +114,23 @@ def test_what_is_neither_folder_nor_npz_is_refused(tmp_path):
     (tmp_path / "text.npz").write_text("no archive")
     with pytest.raises(DataError):
         load_hold_out(tmp_path / "text.npz")
+
+
+def test_names_of_an_npz_in_another_array_never_stand_beside_the_models_order(tmp_path):
+    images, labels = np.zeros((4, 2, 2, 3), np.uint8), np.array([0, 1, 1, 1])
+    file = npz(tmp_path / "named.npz", images=images, labels=labels, classes=np.array(["healthy", "nodule"]))
+    assert load_hold_out(file, class_names=("healthy", "nodule")).labels.tolist() == [0, 1, 1, 1]
+    for names in (("nodule", "healthy"), None):
+        with pytest.raises(DataError, match=r"named\.npz: The \.npz file names its classes in 'classes'"):
+            load_hold_out(file, class_names=names)
+
+
+@pytest.mark.parametrize("expected", [None, ("healthy", "nodule")])
+def test_names_of_an_npz_are_text_and_each_is_there_once(tmp_path, expected):
+    arrays = {"images": np.zeros((4, 2, 2, 3), np.uint8), "labels": np.array([0, 1, 1, 1])}
+    bare = npz(tmp_path / "bytes.npz", class_names=np.array([b"healthy", b"nodule"]), **arrays)
+    with pytest.raises(DataError, match="'class_names' must be text"):
+        load_hold_out(bare, class_names=expected)
+    twice = npz(tmp_path / "twice.npz", class_names=np.array(["healthy", "healthy"]), **arrays)
+    with pytest.raises(DataError, match="class_names holds 'healthy' twice"):
+        load_hold_out(twice, class_names=expected)
