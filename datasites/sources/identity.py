@@ -85,6 +85,12 @@ _NUMBERED_PATIENT = re.compile(
     re.IGNORECASE,
 )
 _NUMBER_ALONE = re.compile(r"\d{6,}")
+_PSEUDONYM = re.compile(
+    r"\{?[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}\}?"  # a UUID
+    r"|(?=[a-f]*\d)(?=\d*[a-f])[\da-f]{16,}",  # a digest, or its beginning
+    re.IGNORECASE,
+)
+_TELEPHONE = re.compile(r"(?:\+|\(?0)(?:[-/() ]*\d){7,}")
 _NAME_ALONE_IN_CHINESE = re.compile(r"[\u4e00-\u9fff]{2,3}")
 _EAST_ASIAN = "\u2e80"  # from here on are writings that put no space between words
 _SHOWN = 3
@@ -125,10 +131,10 @@ class NamesSeen:
         """Looks at the names that classes would have, each alone and all together.
 
         Args:
-            names: Of the classes. If each is a word for a patient and a number, or a long number, they are records'; if
-                there are three or more and each may be a Chinese name, they are persons'. Stages of tumours, such as
-                pT1 beside pT2, are neither, and neither are stained proteins, such as p16 beside p53; with p17 beside
-                them, or written P16 or p016, they are patients as likely.
+            names: Of the classes. If each is a word for a patient and a number, a long number, a UUID, a digest or a
+                telephone number, they are records'; if there are three or more and each may be a Chinese name, they are
+                persons'. Stages of tumours, such as pT1 beside pT2, are neither, and neither are stained proteins, such
+                as p16 beside p53; with p17 beside them, or written P16 or p016, they are patients as likely.
             where: What they are the names of, in the plural.
         """
         for name in sorted(names):
@@ -209,7 +215,7 @@ def _are_names(words: Iterable[str]) -> bool:
 
 
 def _is_a_record(name: str) -> bool:
-    return bool(_NUMBERED_PATIENT.fullmatch(name) or _NUMBER_ALONE.fullmatch(name))
+    return any(told.fullmatch(name) for told in (_NUMBERED_PATIENT, _NUMBER_ALONE, _PSEUDONYM, _TELEPHONE))
 
 
 def _may_be_a_chinese_name(name: str) -> bool:

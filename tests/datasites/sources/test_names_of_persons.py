@@ -80,6 +80,9 @@ def test_a_column_is_told_by_its_head_in_many_languages(heads: tuple[str, ...], 
         (("王小明", "李华", "张伟"), "names"),
         (("00412345", "00412346"), "record numbers"),
         (("P001", "P002"), "record numbers"),
+        (("3f2504e0-4f89-11d3-9a0c-0305e82c3301", "3F2504E0-4F89-11D3-9A0C-0305E82C3302"), "record numbers"),
+        (("d41d8cd98f00b204e9800998ecf8427e", "a3f5c2e19b7d4f60"), "record numbers"),
+        (("+49 30 123450", "(030) 123-4513"), "record numbers"),
     ],
 )
 def test_patients_folders_become_neither_classes_nor_those_of_hospitals(
@@ -104,6 +107,11 @@ def test_classes_that_resemble_persons_or_numbers_of_records_are_classes(paint: 
         "morphologies": ("80703", "81403"),
         "eyes": ("白内障", "黄斑变性", "青光眼"),
         "two": ("白内障", "黄疸"),
+        "years": ("2000-2009", "2010-2019"),
+        "ages": ("00-09", "10-19", "20-29"),
+        "letters": ("deadbeef", "facade"),
+        "codes": ("c44-1122", "d22-0011"),
+        "one digest": ("a3f5c2e19b7d4f60", "normal"),
     }
     for source, classes in sources.items():
         for name in classes:
