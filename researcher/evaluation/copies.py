@@ -70,6 +70,24 @@ def digests(images: np.ndarray) -> Iterator[bytes]:
     return (hashlib.sha256(picture.tobytes()).digest() for picture in images)
 
 
+def trained_on_too(scored: np.ndarray, trained: np.ndarray) -> str:
+    """A sentence on pictures that are scored on and trained on; empty where there is none.
+
+    Args:
+        scored: uint8 or uint16, (N, H, W, C), what models are scored on.
+        trained: Of the same type and shape but for N, what they are trained on.
+    """
+    seen = set(digests(trained))
+    count = sum(digest in seen for digest in digests(scored))
+    if not count:
+        return ""
+    has = "has" if count == 1 else "have"
+    return (
+        f"{count:,} of the {len(scored):,} pictures that are scored on {has} exactly the pixels of one that is trained "
+        "on, so scores say less of new pictures"
+    )
+
+
 def refuse_two_classes(copies: Copies, source: str, accepted: Collection[str]) -> None:
     """Refuses one picture in two classes, as a hospital's ingest does.
 

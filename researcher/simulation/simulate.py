@@ -46,6 +46,7 @@ def simulate(
     on_plan: Callable[[TrainingPlan, Sequence[MadeUpHospital]], None] = lambda plan, hospitals: None,
     on_round: Callable[[RoundRecord], None] = lambda record: None,
     on_retried: Retried = lambda hospital, round_index: None,
+    on_shared: Callable[[str], None] = lambda told: None,
 ) -> StudyResult:
     """Runs a study at made-up hospitals and writes what a study writes: history, global model, report.
 
@@ -62,6 +63,7 @@ def simulate(
         on_plan: Told the plan and the hospitals before the first round.
         on_round: Told each round.
         on_retried: Told a hospital, and the round from 0, that is trained again as its worker died.
+        on_shared: Told before the first round, if so, how many pictures that are scored on are trained on too.
 
     Returns:
         The result, as `researcher report` reads it.
@@ -83,6 +85,8 @@ def simulate(
     if (has_own(plan) or plan.server.strategy in BESIDE) and begun[0].kept is None:
         begun = replace(begun[0], kept=KeptWeights(out)), begun[1]
     on_plan(plan, work.hospitals)
+    if work.shared:
+        on_shared(work.shared)
     own: Mapping[str, Evaluation] = {}
     if begun[0].round < plan.rounds or (has_own(plan) and not (out / RESULT_FILE).exists()):
         with workers_for(simulation, work, on_retried) as workers:

@@ -16,6 +16,7 @@ from policies.errors import ConfigError
 from policies.plans.public_size import rounded_up
 from policies.plans.server.local_part import keeps_part
 from policies.plans.training import TrainingPlan
+from researcher.evaluation.copies import trained_on_too
 from researcher.evaluation.feature_hold_out import with_features
 from researcher.evaluation.hold_out import HoldOut
 from researcher.evaluation.shared_part import halves
@@ -43,7 +44,8 @@ class Work:
         pictures: Of all hospitals.
         hospitals: In order.
         hold_out: What is scored on.
-        told: How the hospitals were made up, in words.
+        told: How the hospitals were made up, in words, and whether what is scored on is trained on too.
+        shared: The latter alone; empty where nothing is.
         record: What the folder notes, to be gone on with by the same settings and data alone.
     """
 
@@ -53,6 +55,7 @@ class Work:
     hospitals: tuple[MadeUpHospital, ...]
     hold_out: HoldOut
     told: str
+    shared: str
     record: Mapping[str, object]
 
 
@@ -94,8 +97,9 @@ def make_work(
         "data": _digest(pictures.images, pictures.labels, pictures.units, hold_out.images, hold_out.labels),
         "hospitals": {share.name: share.value for share in shares} if simulation.column else {},
     }
-    told = _told(simulation, len(hospitals), Path(path).name)
-    return Work(plan, first, pictures, hospitals, hold_out, told, record)
+    shared = trained_on_too(hold_out.images, data.pictures.images)
+    told = "; ".join(filter(None, [_told(simulation, len(hospitals), Path(path).name), shared]))
+    return Work(plan, first, pictures, hospitals, hold_out, told, shared, record)
 
 
 def _check_strategy(name: str) -> None:

@@ -45,6 +45,7 @@ def run(
         on_plan=_say_plan,
         on_round=_say_round,
         on_retried=lambda hospital, at: say(f"round {at + 1}: a worker died; {hospital} is trained again"),
+        on_shared=lambda told: say(f"Attention: {told}."),
     )
     for told in own_models.spread(result):
         say(told)

@@ -182,6 +182,26 @@ def test_the_report_says_that_it_was_simulated_and_promises_nothing_also_when_it
     assert all(words in page() for words in said)
 
 
+def test_pictures_that_are_scored_on_and_trained_on_are_told_before_the_first_round_and_in_the_report(
+    data: Path, done: Path, tmp_path: Path
+) -> None:
+    told: list[str] = []
+    one = StudySettings(num_rounds=1, local_epochs=0.25, sample_rate=0.25, epsilon=8.0, model="small_cnn")
+    simulate(
+        one,
+        HERE,
+        data,
+        tmp_path / "out",
+        test=data,
+        on_shared=told.append,
+        on_round=lambda record: told.append(f"round {record.round}"),
+    )
+    said = "90 of the 90 pictures that are scored on have exactly the pixels of one that is trained on"
+    assert told[0].startswith(said) and told[1:] == ["round 1"]
+    assert said in (tmp_path / "out" / "report.html").read_text()
+    assert "pictures that are scored on" not in (done / "report.html").read_text()
+
+
 def test_the_global_models_own_record_says_of_no_hospital_that_it_was_private(done: Path) -> None:
     about = json.loads((done / "global_model.json").read_text())
     assert about["privacy"] == dict.fromkeys(("hospital_1", "hospital_2", "hospital_3"))
