@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 MOST_CHARACTERS = 500
 _LINE = re.compile(r"\(at line (\d+),")
+_CONTROLS = {"\0": "NULL", "\r": "CARRIAGE RETURN", "\x1a": "SUBSTITUTE"}  # which have no names of their own
 _QUOTES = "“”„‟‘’‚‛«»‹›"
 MOST_IN_A_CELL = 30_000
 _ESCAPED_KINDS = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
@@ -93,13 +94,15 @@ def line_of(error: ValueError, text: str) -> str:
 def odd_character(line: str) -> str:
     """The first character of a line that is taken for a plain one or not seen, `U+201C, LEFT DOUBLE QUOTATION MARK`.
 
-    Such are quotation marks of letters, wide signs, spaces that are not the plain one, and marks without width. Empty
-    if there is none.
+    Such are quotation marks of letters, wide signs, spaces that are not the plain one, marks without width, and control
+    characters but for tabs and the carriage return at the line's end. Empty if there is none.
     """
-    odd = next(filter(_looks_like_another, line), "")
-    return odd and f"U+{ord(odd):04X}, {unicodedata.name(odd, 'a character without a name')}"
+    odd = next(filter(_looks_like_another, line.removesuffix("\r")), "")
+    return odd and f"U+{ord(odd):04X}, {_CONTROLS.get(odd) or unicodedata.name(odd, 'a character without a name')}"
 
 
 def _looks_like_another(one: str) -> bool:
+    if unicodedata.category(one) == "Cc":
+        return one != "\t"
     is_wide = one != unicodedata.normalize("NFKC", one) and unicodedata.normalize("NFKC", one) in "=[]#.,{}-_'\""
     return not one.isascii() and (one in _QUOTES or is_wide or unicodedata.category(one) in ("Cf", "Zs", "Zl", "Zp"))

@@ -27,6 +27,11 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
+        if "\0" in text:
+            raise ConfigError(
+                f"{path} holds zero bytes, as UTF-16 without its mark does, or a file that a failing disk left. In the "
+                "editor, save it anew as UTF-8."
+            ) from error
         line = line_of(error, text)
         if odd := odd_character(line):
             raise ConfigError(

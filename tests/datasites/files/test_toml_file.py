@@ -49,6 +49,10 @@ def test_a_file_in_another_encoding_is_refused_with_what_to_do(tmp_path: Path) -
     (tmp_path / "hospitals.toml").write_text("[hospital_a]\nport = 8081\n", encoding="utf-16")
     with pytest.raises(ConfigError, match=r"is not UTF-8.*save it anew as UTF-8"):
         read_hospitals(tmp_path / "hospitals.toml")
+    for without_its_mark in ("utf-16-le", "utf-16-be", "utf-32-le"):
+        (tmp_path / "hospitals.toml").write_text("[hospital_a]\nport = 8081\n", encoding=without_its_mark)
+        with pytest.raises(ConfigError, match=r"holds zero bytes, as UTF-16 without its mark does"):
+            read_hospitals(tmp_path / "hospitals.toml")
 
 
 @pytest.mark.parametrize(
@@ -61,11 +65,15 @@ def test_a_file_in_another_encoding_is_refused_with_what_to_do(tmp_path: Path) -
         ("[hospital_a]\nport ＝ 8081\n", r"line 2, .*U\+FF1D, FULLWIDTH EQUALS SIGN"),
         ("[hospital_a]\nport = 8081\ndata_path = “a”\n", r"line 3, .*U\+201C, LEFT DOUBLE QUOTATION MARK"),
         ("[hospital_a]\ndata_path = „Köln“\n", r"line 2, .*U\+201E"),
+        ("[hospital_a]\rport = 8081\r", r"line 1, .*U\+000D, CARRIAGE RETURN"),
+        ("[hospital_a]\r\nport = 8081\r\n\x1a", r"line 3, .*U\+001A, SUBSTITUTE"),
+        ("[hospital_a]\r\nport == 8081\r\n", r"not valid TOML: Invalid value \(at line 2, column 7\)\.$"),
+        ("[hospital_a]\nport = 8081\n\0\0\0", "holds zero bytes.*save it anew as UTF-8"),
         ('[hospital_a]\nport = 8081\ndata_path = "C:\\Users\\a"\n', "backslash between double quotes begins a code"),
     ],
 )
 def test_what_nobody_sees_in_a_file_that_is_not_read_is_named(text: str, named: str, tmp_path: Path) -> None:
-    (tmp_path / "hospitals.toml").write_text(text, encoding="utf-8")
+    (tmp_path / "hospitals.toml").write_bytes(text.encode())
     with pytest.raises(ConfigError, match=named):
         read_hospitals(tmp_path / "hospitals.toml")
 
