@@ -66,15 +66,18 @@ def confusion_table(judgement: Judgement) -> Html:
     rows = []
     for name, counts in zip(names, judgement.confusion, strict=True):
         whole = sum(counts)
-        cells = [_cell(count / whole if whole else 0.0, count) for count in counts]
+        cells = [_cell(count / whole if whole else None, count) for count in counts]
         rows.append(element("tr", element("th", name, scope="row"), *cells))
     told = element("caption", "Share of each true class (row) that is taken for each class (column), with counts")
     return wide(element("table", told, element("thead", head), element("tbody", *rows)))
 
 
-def _cell(share: float, count: int) -> Html:
-    colour = f"background:color-mix(in srgb, var(--accent, #4477aa) {_DARKEST * share:.0f}%, transparent)"
-    return element("td", f"{share:.0%}", element("small", f"{count:,}"), class_="cell", style=colour)
+def _cell(share: float | None, count: int) -> Html:
+    """A share with its count; a dash for a share of no picture."""
+    colour = f"background:color-mix(in srgb, var(--accent, #4477aa) {_DARKEST * (share or 0.0):.0f}%, transparent)"
+    return element(
+        "td", "–" if share is None else f"{share:.0%}", element("small", f"{count:,}"), class_="cell", style=colour
+    )
 
 
 def means_table(judgement: Judgement) -> Html:

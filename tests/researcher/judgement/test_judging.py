@@ -124,6 +124,16 @@ def test_two_models_are_compared_on_the_same_pictures_whatever_the_order_of_thei
         judged(model, data, against=onnx_model(tmp_path, "cats.onnx", class_names=("cat", "dog")))
 
 
+def test_no_share_is_told_of_a_class_without_pictures(tmp_path: Path) -> None:
+    images = np.full((6, SIDE, SIDE, 1), 200, np.uint8)
+    images[:, 0, 0, 0] = range(6)
+    np.savez(tmp_path / "one.npz", images=images, labels=np.ones(6, np.int64), class_names=np.array(CLASSES))
+    page = judged(onnx_model(tmp_path), tmp_path / "one.npz")._repr_html_()
+    absent, there = (page.split(f'<th scope="row">{name}</th>')[-1].split("</tr>")[0] for name in CLASSES[:2])
+    assert absent.count(">–<small>0</small>") == len(CLASSES) and "%<small>" not in absent
+    assert "%<small>" in there and "–" not in there
+
+
 def test_findings_are_judged_over_what_is_known_of_each(tmp_path: Path) -> None:
     values, labels = greys(60)
     findings = np.stack([1 - labels, labels, np.full(60, -1)], axis=1).astype(np.int8)

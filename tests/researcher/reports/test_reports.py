@@ -609,3 +609,9 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path):
 )
 def test_numbers_are_written_as_people_write_them(written, expected):
     assert written == expected
+
+
+def test_the_plotted_matrix_tells_no_share_of_a_class_without_pictures():
+    drawn = plots.confusion(np.array([[3, 1], [0, 0]]), ("benign", "malignant"))
+    said = [text.get_text() for text in drawn.axes[0].texts if not text.get_text().isdigit()]
+    assert said == ["75%", "25%", "–", "–"]
