@@ -54,7 +54,7 @@ def run_demo(
         port: The first hospital's port.
 
     Raises:
-        ConfigError: `data` without `test`, or a path that is not there.
+        ConfigError: `data` without `test`, a path that is not there, or `test` within `data`.
         WanwuError: Whatever goes wrong on the way.
     """
     console = PlainConsole()
@@ -283,3 +283,8 @@ def _check_paths(data: Path | None, test: Path | None) -> None:
     for name, path in (("DATA", data), ("TEST", test)):
         if path is not None and not path.exists():
             raise ConfigError(f"{name}: no such path, {path}.")
+    if data is not None and test is not None and test.resolve().is_relative_to(data.resolve()):
+        raise ConfigError(
+            f"TEST: the pictures in {test} are among those that hospitals train on, which are in {data}. Move them "
+            "elsewhere, or give others that no hospital trains on."
+        )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 
 import pytest
 
+from policies.errors import ConfigError
 from policies.plans.training import TrainingPlan
 
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
     warnings.simplefilter("ignore")
-    from researcher.demo import plan_alone, recipe
+    from researcher.demo import plan_alone, recipe, run_demo
     from researcher.hospitals.hospital import DatasetInfo
     from researcher.planning.planning import make_plan, study_epsilon
 
@@ -47,3 +49,15 @@ def test_one_hospitals_noise_asks_for_smaller_steps_than_that_of_all_together() 
 
 def test_with_few_pictures_the_rate_shrinks() -> None:
     assert planned(400, 400, given=True).learning_rate < planned(4000, 4000, given=True).learning_rate / 4
+
+
+@pytest.mark.parametrize("inside", [".", "south", "linked"])
+def test_a_hold_out_that_hospitals_train_on_is_refused_before_any_hospital_starts(tmp_path: Path, inside: str) -> None:
+    data, out = tmp_path / "pictures", tmp_path / "out"
+    for name in ("north", "south"):
+        (data / name).mkdir(parents=True)
+    (tmp_path / "linked").symlink_to(data / "south")
+    test = tmp_path / "linked" if inside == "linked" else data / inside
+    with pytest.raises(ConfigError, match="are among those that hospitals train on"):
+        run_demo(data=data, test=test, out=out)
+    assert not out.exists()
