@@ -132,11 +132,12 @@ class Cluster:
 
     def steps(self) -> list[psutil.Process]:
         """The processes that hold a step of a job: with one of them all that it has started loses its way out."""
-        return [one for one in psutil.process_iter() if "slurmstepd" in one.name() and self._owns(one)]
+        return [one for one in psutil.process_iter() if self._owns(one)]
 
     def _owns(self, process: psutil.Process) -> bool:
-        with suppress(psutil.Error):
-            return any(Path(one.path).is_relative_to(self.folder) for one in process.open_files())
+        with suppress(psutil.Error):  # it may end meanwhile
+            step = "slurmstepd" in process.name()
+            return step and any(Path(one.path).is_relative_to(self.folder) for one in process.open_files())
         return False
 
 

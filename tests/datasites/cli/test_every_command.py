@@ -147,7 +147,7 @@ def test_an_end_says_what_ended_and_what_became_free(
     assert "epsilon 3.25 is left, 0.50 more than before" in told
 
 
-def _tells_json(function: Callable[..., Any]) -> bool:
+def _tells_json(function: Callable[..., Any], seen: frozenset[str] = frozenset()) -> bool:
     """Whether a command's own function, or one that it calls in its module, prints JSON where that is asked for."""
     module = inspect.getmodule(function)
     calls = {
@@ -157,7 +157,9 @@ def _tells_json(function: Callable[..., Any]) -> bool:
     }
     told = {"tell", "say_json", "console.show", "print_report"}
     return bool(calls & told) or any(
-        _tells_json(inner) for name in calls if inspect.isfunction(inner := getattr(module, name, None))
+        _tells_json(inner, seen | calls)
+        for name in calls - seen
+        if inspect.isfunction(inner := getattr(module, name, None))
     )
 
 
