@@ -25,7 +25,7 @@ from datasites.prepare import (
     stored_pictures,
     write_config,
 )
-from datasites.sources.arrays import npz_pictures
+from datasites.sources.arrays import array_labels, npz_pictures
 from datasites.sources.dataset_settings import DatasetSettings
 from policies.errors import ConfigError, DataError, StoreBroken
 
@@ -100,7 +100,8 @@ def test_a_store_whose_class_names_have_letters_in_the_other_form_is_the_same_da
     write_config(state, config)
     ingest = ["ingest", "--state", str(state.path), "--processes", "1", "--yes"]
     with monkeypatch.context() as before:
-        before.setattr(npz_pictures, "one_form", str)
+        for reads in (npz_pictures, array_labels):
+            before.setattr(reads, "one_form", str)
         assert main(ingest) == 0
     assert main(ingest) == 0
     declared = replace(
