@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from datasites.training.graphs.copies import Holder, computed_from, for_each_picture
+from datasites.training.graphs.cuts import find_cuts
 from datasites.training.graphs.functions import carried_out, tensor_of
 from policies.errors import GraphError
 from policies.graphs.graph import PICTURES
@@ -50,6 +51,7 @@ class GraphModel(nn.Module):
         self._by_name = {f"node:{number}": node for number, node in enumerate(proof.nodes)}
         self._constant_names = {f"{_CONSTANT}{digest}": f"constant_{digest}" for digest in proof.graph.constants}
         self._from_parameters = self._frontier()
+        self._cuts = find_cuts(proof.nodes)
         for digest, constant in proof.graph.constants.items():
             self.register_buffer(f"constant_{digest}", tensor_of(constant), persistent=False)
         for name, shape in proof.graph.parameters.items():  # last, so that none takes a name of what is above
@@ -63,6 +65,10 @@ class GraphModel(nn.Module):
             if node.value.batch is None:
                 if not node.value.trained:
                     found[f"node:{number}"] = carried_out(node, [self._read(name, found) for name in node.inputs], 1)
+                continue
+            if cut := self._cuts.get(f"node:{number}"):
+                if f"node:{number}" not in found:
+                    found |= cut.parts(found[cut.source])
                 continue
             inputs = [self._read(name, found) for name in node.inputs]
             for place in node.copied:
