@@ -3,7 +3,8 @@
     python tests/support/compiled_kernels.py FOLDER    with Triton's cache in FOLDER
 
 Each row has the layer's name, the compute capability, the mode, and of the kernel: registers of a thread, bytes of
-those that did not fit (`stack`), shared bytes, products on tensor cores and loads that go on by themselves.
+those that did not fit (`stack`), shared bytes, products on tensor cores, loads that go on by themselves, and numbers
+that are chosen one by one.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ def layers() -> dict[str, tuple[Any, int]]:
         "3 x 3, halves": (convolution(256, 256, 14), 2),
         "3 x 3, halves behind each other": (convolution(512, 512, 2), 2),
         "few channels": (convolution(4, 64, 32), 1),
+        "a block and a tail": (Geometry(64, 1, 384, 1536, 1, (1, 1, 65), (1, 1, 65)), 1),
     }
 
 
@@ -66,6 +68,7 @@ def _compiled(geometry: Any, plan: Any, mode: int, capability: int, folder: Path
 
     from datasites.training.gpu.plan import GATHER
     from datasites.training.gpu.product_kernel import products
+    from datasites.training.gpu.products import stages_of
 
     known = {
         "mode": mode,
@@ -76,6 +79,7 @@ def _compiled(geometry: Any, plan: Any, mode: int, capability: int, folder: Path
         "rows": plan.rows,
         "columns": plan.columns,
         "steps": plan.steps,
+        "tail": plan.tail,
         "narrow": geometry.channels if plan.kind == GATHER else 1,
     }
     names = products.arg_names
@@ -90,7 +94,7 @@ def _compiled(geometry: Any, plan: Any, mode: int, capability: int, folder: Path
             {(names.index(name),): [["tt.divisibility", 16]] for name in sixteens},
         ),
         target=GPUTarget("cuda", capability, 32),
-        options={"num_warps": plan.warps, "num_stages": plan.stages},
+        options={"num_warps": plan.warps, "num_stages": stages_of(plan, mode)},
     )
     ptx = kernel.asm["ptx"]
     return {
@@ -109,7 +113,8 @@ def _resources(cubin: bytes, folder: Path) -> dict[str, int]:
     program = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
     told = subprocess.run([program, "--dump-resource-usage", file], capture_output=True, text=True, check=True).stdout
     found = dict(part.split(":") for part in told.split() if part.startswith(("REG:", "STACK:")))
-    return {"registers": int(found["REG"]), "stack": int(found["STACK"])}
+    code = subprocess.run([program, "--dump-sass", file], capture_output=True, text=True, check=True).stdout
+    return {"registers": int(found["REG"]), "stack": int(found["STACK"]), "chosen": code.count(" FSEL ")}
 
 
 if __name__ == "__main__":

@@ -88,6 +88,7 @@ class Plan:
         columns: Of a tile, among outputs.
         steps: Positions that are multiplied at once.
         blocks: Such steps, of a picture in one view.
+        tail: Positions that follow a single block and are multiplied beside it; 0 where there are none.
         warps: Of a program.
         stages: Loads that are under way.
         row_tiles: Tiles of one group's rows.
@@ -102,6 +103,7 @@ class Plan:
     columns: int
     steps: int
     blocks: int
+    tail: int
     warps: int
     stages: int
     row_tiles: int
@@ -128,8 +130,12 @@ def plan_of(geometry: Geometry, *, halves: int) -> Plan:
     if kind == TAPS and channels % rows and channels > _MOST_TILE // 2:
         rows = _MOST_TILE // 2
     columns = min(_MOST_TILE, _power(outputs))
+    if kind == GATHER and columns < _MOST_TILE:  # as in a first layer, of many positions: measured at .35 to .5
+        rows = min(_MOST_TILE // 2, rows)
     row_tiles = -(-channels // rows) * geometry.taps if kind == TAPS else -(-channels * geometry.taps // rows)
     products, steps, blocks = _positions(geometry.places, halves)
+    tail = _tail(geometry.places) if products == WHOLE and geometry.views == 1 else 0
+    blocks = 1 if tail else blocks
     column_tiles = -(-outputs // columns)
     tiles = row_tiles * column_tiles * geometry.groups
     pictures = geometry.pictures
@@ -144,6 +150,7 @@ def plan_of(geometry: Geometry, *, halves: int) -> Plan:
         columns=columns,
         steps=steps,
         blocks=blocks,
+        tail=tail,
         warps=8 if rows * columns >= large else 4,
         stages=3,
         row_tiles=row_tiles,
@@ -171,6 +178,11 @@ def _positions(places: int, halves: int) -> tuple[int, int, int]:
     long = min(_MOST_STEPS, _power(3 * places))
     many = -(-3 * places // long)
     return (BEHIND, long, many) if many * long <= _WORTH_IT * 3 * blocks * steps else (APART, steps, blocks)
+
+
+def _tail(places: int) -> int:
+    """How many positions to multiply beside a block of the most, where a second one would be empty by half or more."""
+    return _power(places - _MOST_STEPS) if _MOST_STEPS < places <= _MOST_STEPS * 3 // 2 else 0
 
 
 def _kind(geometry: Geometry, channels: int) -> int:

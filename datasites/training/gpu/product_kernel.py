@@ -103,8 +103,9 @@ def _added(
     one: tl.constexpr,
     products: tl.constexpr,
     steps: tl.constexpr,
+    tail: tl.constexpr,
 ) -> tl.tensor:
-    """Adds the products of block i of picture b's positions."""
+    """Adds the products of block i of picture b's positions, and of the `tail` behind a block that is the only one."""
     c, tap, c_ok, across, n, n_ok, x_step, g_step, outputs, pictures, blocks, places, low_x, low_g = where
     zero = tl.full((), 0, tl.int64)
     every = tl.arange(0, steps)
@@ -125,17 +126,25 @@ def _added(
     if products == 1:
         acc = _multiplied(_patches(x + low_x, t, t_ok, none, c, tap, c_ok, across, layer, kind, deep), v, acc)
         acc = _multiplied(a, _gradients(g + low_g, t, t_ok, none, n, n_ok, outputs), acc)
+    if tail > 0:
+        t = steps + tl.arange(0, tail)
+        t_ok, none = t < places, t * zero
+        a = _patches(x, t, t_ok, none, c, tap, c_ok, across, layer, kind, deep)
+        acc = _multiplied(a, _gradients(g, t, t_ok, none, n, n_ok, outputs), acc)
     return acc
 
 
 @triton.jit
 def _square_norm(acc: tl.tensor) -> tl.tensor:
-    """In float32, but with small numbers enlarged by 2^64, so that no square of a float32 number is lost."""
-    large = acc * 18446744073709551616.0
-    enlarged = tl.sum(large * large)
-    plain = tl.sum(acc * acc)
-    small = enlarged < 1.2676506002282294e30
-    return tl.where(small, enlarged.to(tl.float64) * 2.938735877055719e-39, plain.to(tl.float64))
+    """In float32, and where a tile's squares are so small that some are lost there, of numbers enlarged by 2^64.
+
+    A tile without a number above 2^-75 has no square in float32, and counts as nothing.
+    """
+    norm = tl.sum(acc * acc).to(tl.float64)
+    if (norm > 0) & (norm < 8.271806125530277e-25):  # 2^-80: what a sum above it lost is 2^-32 of it
+        large = acc * 18446744073709551616.0
+        norm = tl.sum(large * large).to(tl.float64) * 2.938735877055719e-39
+    return norm
 
 
 @triton.jit
@@ -176,7 +185,7 @@ def products(
     dilation_x: tl.tensor, taps_y: tl.tensor, taps_x: tl.tensor, taps: tl.tensor, channel_tiles: tl.tensor,
     column_tiles: tl.tensor, blocks: tl.tensor, mode: tl.constexpr, kind: tl.constexpr, deep: tl.constexpr,
     one: tl.constexpr, products: tl.constexpr, rows: tl.constexpr, columns: tl.constexpr, steps: tl.constexpr,
-    narrow: tl.constexpr,
+    tail: tl.constexpr, narrow: tl.constexpr,
 ) -> None:
     # fmt: on
     """One tile of a part of the pictures' gradients. `Products` says what the arguments are."""
@@ -208,18 +217,18 @@ def products(
         for b in range(first, first + count):
             acc = tl.zeros((rows, columns), dtype=tl.float32)
             for i in range(0, inner):
-                acc = _added(acc, x, g, b, i, where, layer, kind, deep, one, products, steps)
+                acc = _added(acc, x, g, b, i, where, layer, kind, deep, one, products, steps, tail)
             tl.store(squares + (group * tl.num_programs(0) + tile + zero) * pictures + b, _square_norm(acc))
             tl.store(to + (zero + b) * size, acc, mask=ok)
     else:
         for k in range(0, count * inner):
-            b = first + k // inner
-            i = k % inner
-            acc = _added(acc, x, g, b, i, where, layer, kind, deep, one, products, steps)
-            if i == inner - 1:
+            b = first + k if one else first + k // inner
+            i = 0 if one else k % inner
+            acc = _added(acc, x, g, b, i, where, layer, kind, deep, one, products, steps, tail)
+            if one or i == inner - 1:
                 if mode == 2:
                     factor = tl.load(factors + b)
-                    total += tl.where(factor > 0, factor * acc, 0.0)
+                    total = tl.where(factor > 0, total + factor * acc, total)
                 else:
                     tl.store(squares + (group * tl.num_programs(0) + tile + zero) * pictures + b, _square_norm(acc))
                 acc = tl.zeros((rows, columns), dtype=tl.float32)

