@@ -11,7 +11,7 @@ export PYTHONPATH := $(CURDIR)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-all test-faults test-chaos test-load test-mutants test-gpu fast-policies fast-datasites bench-rounds bench-aggregation bench-engine bench-accuracy bench-hospital bench-commands image image-test bench-export bench-graphs bench-serving bench-study bench-simulation bench-few-rounds screenshots translations check types-product types-tests lock dist clean
+.PHONY: help setup demo test test-fast test-all test-faults test-chaos test-load test-mutants test-gpu fast-policies fast-datasites bench-rounds bench-aggregation bench-engine bench-kernels bench-accuracy bench-hospital bench-commands image image-test bench-export bench-graphs bench-serving bench-study bench-simulation bench-few-rounds screenshots translations check types-product types-tests lock dist clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -130,6 +130,9 @@ bench-aggregation: setup ## averaging 100 updates of 100 MB beside reading them,
 
 bench-engine: setup ## a private step beside a plain one, time and memory, into out/bench (ARGS="--models resnet18")
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/dp_engine.py $(ARGS)
+
+bench-kernels: setup ## on a machine with a GPU: each layer's kernel with its tiles and others, into out/bench (ARGS="--models resnet50 --bf16")
+	$(BIN)/python tests/benchmarks/kernel_plans.py $(ARGS)
 
 bench-accuracy: setup ## accuracy of private studies, into out/bench (ARGS="--seeds 1 --validation")
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/accuracy.py $(ARGS)

@@ -182,7 +182,6 @@ def _noise_seconds(count: int) -> float:
     flat, noisy = torch.zeros(count, dtype=torch.float64, device="cuda"), torch.empty(count, device="cuda")
     key = key_on(flat.device)
 
-
     def repeated() -> None:
         for _ in range(_NOISES):
             key.add(flat, noisy)
