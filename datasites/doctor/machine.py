@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from datasites.doctor.finding import OK, PROBLEM, WARNING, ExaminedDatasite, Finding
+from datasites.doctor.seen_gpus import seen_gpus
 from datasites.runs.kernels.kernel_store import KernelStore, size_of
 from datasites.state.kept_books import read_audit
 from datasites.training.gpu.requirements import lack
@@ -92,7 +93,7 @@ def memory(examined: ExaminedDatasite) -> Iterator[Finding]:
 
 
 def gpu(examined: ExaminedDatasite) -> Iterator[Finding]:
-    """Which GPUs there are, what private training lacks on them, and whether there are as many as a run may take."""
+    """Which GPUs there are, what private training lacks there, whether runs see them, and may take so many."""
     if examined.config.on_slurm:
         return  # they are looked at where runs are
     tool = shutil.which("nvidia-smi")
@@ -118,6 +119,7 @@ def gpu(examined: ExaminedDatasite) -> Iterator[Finding]:
         size = size_of(kept.folder) / MIB
         told = f"kernels of {len(sets)} kinds of runs compiled, {size:.0f} MiB of at most {kept.most_bytes / MIB:.0f}"
         yield Finding("GPU", OK, told)
+    yield from seen_gpus(examined, len(lines))
     if most > len(lines):
         told = f"gpus_per_run is {most}, so private training takes all {len(lines)} and waits until they are free"
         yield Finding("GPU", WARNING, told, "Lower gpus_per_run, or see whether the driver shows every GPU.")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+DRIVER = Path("/proc/driver/nvidia/gpus")
 _UUID = re.compile(r"^GPU UUID:\s*(GPU-[0-9a-fA-F-]+)\s*$", re.MULTILINE)
 _MINOR = re.compile(r"^Device Minor:\s*(\d+)\s*$", re.MULTILINE)
 
@@ -20,15 +23,46 @@ class Gpu:
     uuid: str
 
 
-def find_gpus(driver: Path = Path("/proc/driver/nvidia/gpus")) -> tuple[Gpu, ...]:
+def find_gpus(driver: Path = DRIVER) -> tuple[Gpu, ...]:
     """The machine's NVIDIA GPUs, as its driver lists them, by device number."""
     found = []
     for file in driver.glob("*/information"):
-        text = file.read_text(errors="replace")
-        uuid, minor = _UUID.search(text), _MINOR.search(text)
-        if uuid and minor:
+        minor = _MINOR.search(file.read_text(errors="replace"))
+        if minor is None:
+            continue
+        uuid = _UUID.search(file.read_text(errors="replace"))
+        if uuid is None:  # the driver tells question marks for it until the GPU has been in use
+            with _in_use(int(minor[1])):
+                uuid = _UUID.search(file.read_text(errors="replace"))
+        if uuid is not None:
             found.append(Gpu(int(minor[1]), uuid[1]))
     return tuple(sorted(found, key=lambda gpu: gpu.minor))
+
+
+def pci_folders(
+    gpus: Iterable[Gpu], *, driver: Path = DRIVER, devices: Path = Path("/sys/bus/pci/devices")
+) -> tuple[Path, ...]:
+    """Where the kernel tells of these GPUs as devices on their bus: their models, and the processors that are near."""
+    minors, found = {gpu.minor for gpu in gpus}, []
+    for file in driver.glob("*/information"):
+        minor = _MINOR.search(file.read_text(errors="replace"))
+        if minor is not None and int(minor[1]) in minors:
+            found.append((devices / file.parent.name).resolve())
+    return tuple(sorted(found))
+
+
+@contextlib.contextmanager
+def _in_use(minor: int) -> Iterator[None]:
+    """A GPU is in use meanwhile, if it can be."""
+    try:
+        device = os.open(f"/dev/nvidia{minor}", os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        os.close(device)
 
 
 class GpuLeases:

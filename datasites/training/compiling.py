@@ -22,6 +22,10 @@ _PICTURES = 8  # of a batch: kernels hang on layers, not on how many pictures th
 _MANY = 1 << 20  # a declared size, for full batches
 
 
+class NoGpuSeen(RuntimeError):
+    """A process that should have a GPU is shown none."""
+
+
 def compile_kernels(plan: TrainingPlan) -> None:
     """Launches, on the process's first GPU, every kernel that the plan's private steps launch; Triton keeps them.
 
@@ -31,13 +35,14 @@ def compile_kernels(plan: TrainingPlan) -> None:
         plan: With differential privacy.
 
     Raises:
-        RuntimeError: There is no GPU, or a kernel cannot be compiled or fails on it.
+        NoGpuSeen: There is none.
+        RuntimeError: A kernel cannot be compiled or fails on it.
         WanwuError: As `prepare_training`, of the plan and of the device.
     """
     if plan.privacy is None:
         raise PlanError("Training without differential privacy has no kernels. Compile none.")
     if not torch.cuda.is_available():
-        raise RuntimeError("The process that compiles sees no GPU.")
+        raise NoGpuSeen("The process that compiles sees no GPU.")
     device, recorder = torch.device("cuda", 0), Recorder()
     model = build_undrawn(plan.model).to(device).train()
     engine = ENGINES[plan.run.engine](model, plan.privacy.max_grad_norm, loss_of(plan.objective))

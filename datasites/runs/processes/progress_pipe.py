@@ -8,7 +8,7 @@ from datasites.runs.processes.exception_summary import exception_summary
 from datasites.runs.processes.told_traceback import told_traceback
 
 READY, DONE, ERROR, MISSING, TRAINED, TRACE = "ready", "done", "error ", "missing ", "trained ", "trace "
-SLOWER = "slower "
+SLOWER, UNSEEN = "slower ", "unseen "
 _MAX_TEXT = 600
 
 

@@ -27,7 +27,7 @@ from datasites.runs.processes import workers
 from datasites.runs.processes.device_looks import LOOKED
 from datasites.runs.processes.job import Job
 from datasites.runs.processes.kernels import compiler
-from datasites.runs.processes.progress_pipe import DONE, MISSING, READY, SLOWER, TRAINED, ProgressPipe
+from datasites.runs.processes.progress_pipe import DONE, MISSING, READY, SLOWER, TRAINED, UNSEEN, ProgressPipe
 from datasites.runs.processes.unread_weights import UnreadWeights, mapped
 from datasites.runs.sandbox import confinement as sandbox
 from policies.contracts.weights import canonical_bytes
@@ -189,6 +189,8 @@ def _begin(
     close_in(0)
     if inputs.process_group is not None:
         workers.wait_until_closed_in(inputs.process_group)
+    if why := compiler.why_unseen(confinement):
+        say.line(UNSEEN + why)
     return _prepared(inputs, pictures, prepare), result
 
 

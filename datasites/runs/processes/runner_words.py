@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 
 from datasites.runs.processes.exception_summary import first_cause
-from datasites.runs.processes.progress_pipe import ERROR, MISSING, READY, SLOWER, TRACE, TRAINED
+from datasites.runs.processes.progress_pipe import ERROR, MISSING, READY, SLOWER, TRACE, TRAINED, UNSEEN
 from datasites.runs.sandbox.confinement import missing_pieces
 from policies.errors import NotRepeatable, OutOfMemory, RunFailed, WanwuError
 
@@ -53,6 +53,13 @@ def heard(line: str, awaited: str, progress: Callable[[float], None], told: Call
         log.info("a run trained in %s s", line.removeprefix(TRAINED))
     if line.startswith(SLOWER):
         log.warning("a run's GPU does %s in a slower way than there is; see the doctor", line.removeprefix(SLOWER))
+    if line.startswith(UNSEEN):
+        said = line.removeprefix(UNSEEN)
+        log.warning(
+            "a run was leased a GPU and sees none, so it computes on the processor: the driver says: %s; "
+            "see the doctor, which tries what hides it",
+            said,
+        )
     with contextlib.suppress(ValueError):
         share = float(line)
         if 0.0 <= share <= 1.0:

@@ -17,13 +17,13 @@ import signal
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from datasites.runs.gpus import Gpu
-from datasites.runs.sandbox import compilers, kernel, landlock, namespaces, seccomp
+from datasites.runs.sandbox import compilers, gpu_rules, kernel, landlock, namespaces, seccomp
 from datasites.runs.sandbox.cgroups import find_delegated
 from datasites.runs.sandbox.limits import RunLimits, give_way, prefer_as_victim
 from policies.errors import SandboxMissing
@@ -33,14 +33,10 @@ PROJECT = Path(__file__).resolve().parents[3]
 RUN_UIDS = range(61_184, 65_520)
 _LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache")
 _MACHINE = ("/proc/cpuinfo", "/proc/meminfo", "/sys/devices/system/cpu", "/dev/urandom")
-_GPU_READ = (
-    *("/proc/driver/nvidia", "/proc/devices", "/sys/bus/pci/devices", "/sys/module/nvidia", "/usr/share/nvidia"),
-    "/usr/local/nvidia",  # where some machines have the driver's libraries
-)
-_GPU_DEVICES = ("/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools")
 # Not needed where the others are: a second wall, or more than one process needs.
 OF_GPUS = "control group"  # nothing else limits the memory of a run with a GPU
 OPTIONAL = frozenset({"TCP rules", "signal and socket scope", "own account", OF_GPUS})
+OWN_LIST = "own process list"  # of a run with a GPU, which without it sees none and goes on
 
 
 @dataclass(frozen=True)
@@ -134,8 +130,9 @@ def enter(confinement: Confinement, missing: dict[str, str]) -> dict[str, str]:
 
     Guarantees:
         If it returns with `confinement.required`, every required piece is in force. Whatever happens after it can
-        open no file but the interpreter's libraries and the kernels that it was given, no socket and no device but the
-        leased, starts no process, and writes to what was open before. With `confinement.compiles` it starts programs
+        open no file but the interpreter's libraries, the kernels that it was given and what a leased GPU's driver
+        looks at, no device but the leased and no socket that anybody reaches, starts no process, and writes to what was
+        open before and the names of its threads. With `confinement.compiles` it starts programs
         of the machine too, which are as closed in, and all of them write to the folder of kernels.
 
     Args:
@@ -156,30 +153,41 @@ def enter(confinement: Confinement, missing: dict[str, str]) -> dict[str, str]:
     compilers.forget_environment(confinement.gpus, compiles=confinement.compiles)
     if confinement.kernels is not None:
         os.chdir(confinement.kernels)
-    readable, landlock_version = _readable(confinement), landlock.version()
-    failed, made = dict(missing), compilers.rules() if confinement.compiles else {}
-    steps: tuple[tuple[str, Callable[[], object]], ...] = (
-        ("resource limits", lambda: confinement.limits.apply(address_space=not confinement.gpus)),
-        ("own account", lambda: _take_account(confinement.uid)),
-        ("no capabilities", kernel.drop_capabilities),
-        ("no new privileges", partial(kernel.prctl, kernel.PR_SET_NO_NEW_PRIVS, 1)),
-        ("closed to debuggers", partial(kernel.prctl, kernel.PR_SET_DUMPABLE, 0)),
-        ("ends with its parent", partial(kernel.prctl, kernel.PR_SET_PDEATHSIG, int(signal.SIGKILL))),
-        ("file rules", lambda: landlock.restrict(readable=readable, devices=_devices(confinement.gpus), **made)),
-        ("system call filter", partial(seccomp.restrict, compiles=confinement.compiles)),
-    )
-    for name, step in steps:
+    landlock_version, failed = landlock.version(), dict(missing)
+    for name, step in steps(confinement, missing):
         try:
             step()
         except OSError as error:
             failed[name] = str(error)
     failed.update(_weak_rules(failed, landlock_version))
-    refused = sorted(set(failed) - OPTIONAL)
+    refused = sorted(set(failed) - OPTIONAL - {OWN_LIST})
     if os.geteuid() == 0:
         refused.append("own account")
     if confinement.required and refused:
         raise missing_pieces({name: failed.get(name, "") for name in refused})
     return failed
+
+
+def steps(confinement: Confinement, missing: Container[str]) -> tuple[tuple[str, Callable[[], object]], ...]:
+    """The pieces that a process puts up around itself one after the other, by name; `missing` are namespaces.
+
+    Each may raise OSError; SandboxMissing is raised where the state folder lies in what runs read.
+    """
+    gpus, made = confinement.gpus, compilers.rules() if confinement.compiles else {}
+    rules = {"readable": _readable(confinement), "devices": gpu_rules.devices(gpus), "named": gpu_rules.named(gpus)}
+    listens = bool(gpus) and "network namespace" not in missing
+    own_list = ((OWN_LIST, namespaces.list_own_processes),) if gpus and namespaces.PROCESS not in missing else ()
+    return (
+        *own_list,
+        ("resource limits", lambda: confinement.limits.apply(address_space=not gpus)),
+        ("own account", lambda: _take_account(confinement.uid)),
+        ("no capabilities", kernel.drop_capabilities),
+        ("no new privileges", partial(kernel.prctl, kernel.PR_SET_NO_NEW_PRIVS, 1)),
+        ("closed to debuggers", partial(kernel.prctl, kernel.PR_SET_DUMPABLE, 0)),
+        ("ends with its parent", partial(kernel.prctl, kernel.PR_SET_PDEATHSIG, int(signal.SIGKILL))),
+        ("file rules", lambda: landlock.restrict(**rules, **made)),
+        ("system call filter", partial(seccomp.restrict, compiles=confinement.compiles, gpus=listens)),
+    )
 
 
 def silence() -> None:
@@ -270,18 +278,12 @@ def _readable(confinement: Confinement) -> list[Path]:
     """The interpreter, its libraries, and what tells them which processor this is. Nothing of the state folder."""
     paths = {Path(sysconfig.get_path(kind)) for kind in ("stdlib", "platstdlib", "purelib", "platlib")}
     paths |= {PROJECT / "datasites", PROJECT / "policies", *map(Path, (*_LIBRARIES, *_MACHINE))}
-    if confinement.gpus:
-        paths |= set(map(Path, _GPU_READ))
+    paths |= set(gpu_rules.readable(confinement.gpus))
     hidden = confinement.hidden.resolve()
     for path in paths:
         if hidden.is_relative_to(path.resolve()) or path.resolve().is_relative_to(hidden):
             raise missing_pieces({"file rules": f"the state folder lies in {path}, which runs read. Move it elsewhere"})
     return [*sorted(paths), *([compilers.HERE] if confinement.kernels else ())]
-
-
-def _devices(gpus: tuple[Gpu, ...]) -> list[Path]:
-    shared = _GPU_DEVICES if gpus else ()
-    return [Path("/dev/null"), *map(Path, shared), *(Path(f"/dev/nvidia{gpu.minor}") for gpu in gpus)]
 
 
 def _weak_rules(failed: dict[str, str], known: int) -> dict[str, str]:

@@ -9,6 +9,8 @@ from functools import lru_cache
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 1, 4, 36
 PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT = 22, 24, 38, 47
 PR_CAP_AMBIENT_CLEAR_ALL = 4
+CLONE_NEWNS = 0x0002_0000
+MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REC, MS_SLAVE = 1 << 1, 1 << 2, 1 << 3, 1 << 14, 1 << 19
 CLONE_NEWUSER, CLONE_NEWNET, CLONE_NEWPID, CLONE_NEWIPC = 0x1000_0000, 0x4000_0000, 0x2000_0000, 0x0800_0000
 _MADV_COLLAPSE = 25
 _CAPABILITY_VERSION_3 = 0x2008_0522
@@ -47,6 +49,21 @@ def unshare(flags: int) -> None:
         OSError: The kernel refused.
     """
     _checked(libc().unshare(ctypes.c_int(flags)), f"unshare {flags:#x}")
+
+
+def mount(kind: str | None, place: str, flags: int) -> None:
+    """Mounts a file system of the kernel's own on a folder of this process's mount namespace, or changes a mount.
+
+    Args:
+        kind: Of file system; None to change what is mounted there.
+        place: The folder.
+        flags: As in mount(2).
+
+    Raises:
+        OSError: The kernel refused.
+    """
+    source = None if kind is None else kind.encode()
+    _checked(libc().mount(source, place.encode(), source, ctypes.c_ulong(flags), None), f"mount {place}")
 
 
 def gather_pages(address: int, size: int) -> None:

@@ -25,6 +25,7 @@ _REMOVE_DIR, _REMOVE_FILE, _MAKE_DIR, _MAKE_REG, _TRUNCATE = 1 << 4, 1 << 5, 1 <
 _FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
 _TCP_BIND_AND_CONNECT = 0b11
 _ABSTRACT_SOCKETS_AND_SIGNALS = 0b11
+_OWN = Path("/proc/self")
 TRUNCATE_VERSION, TCP_VERSION, DEVICE_VERSION, SCOPE_VERSION = 3, 4, 5, 6
 
 
@@ -52,6 +53,7 @@ def restrict(
     devices: Iterable[Path] = (),
     programs: Iterable[Path] = (),
     writable: Iterable[Path] = (),
+    named: Iterable[Path] = (),
 ) -> None:
     """From here on, this process opens nothing but what is named, and makes, writes, moves and executes nothing else.
 
@@ -63,6 +65,7 @@ def restrict(
         devices: Device files to read, write and control.
         programs: Folders and files to read and execute; what is executed is under the same rules.
         writable: Folders in which to make, write, read and remove plain files and folders.
+        named: Folders whose files may be read and written by who knows their names.
 
     Raises:
         OSError: The kernel has no Landlock, or refused.
@@ -86,6 +89,8 @@ def restrict(
         making = _READ_FILE | _READ_DIR | _WRITE_FILE | _REMOVE_DIR | _REMOVE_FILE | _MAKE_DIR | _MAKE_REG
         for path in writable:
             _allow(ruleset, path, making | (_TRUNCATE if known >= TRUNCATE_VERSION else 0))
+        for path in named:
+            _allow(ruleset, path, _READ_FILE | _WRITE_FILE)
         control = _IOCTL_DEV if known >= DEVICE_VERSION else 0
         for path in devices:
             _allow(ruleset, path, _READ_FILE | _WRITE_FILE | control)
@@ -107,4 +112,7 @@ def _allow(ruleset: int, path: Path, access: int) -> None:
             _ADD_RULE, ctypes.c_int(ruleset), ctypes.c_int(_PATH_BENEATH), ctypes.byref(rule), ctypes.c_uint32(0)
         )
     finally:
-        os.close(parent)
+        # The kernel makes files of /proc/self anew once it has forgotten them, and a rule is for those that it was made
+        # with. Those that are open it does not forget.
+        if not path.is_relative_to(_OWN):
+            os.close(parent)

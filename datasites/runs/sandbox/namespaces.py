@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from datasites.runs.sandbox import kernel
@@ -15,10 +16,16 @@ KINDS = {
 }
 
 
-def separate() -> dict[str, str]:
+PROCESS = "process namespace"
+
+
+def separate(kinds: Iterable[str] = tuple(KINDS)) -> dict[str, str]:
     """Gives this single-threaded process empty namespaces; what it forks next is the first process of its own.
 
     An account that is not root gets a user namespace around them, in which it keeps its own number.
+
+    Args:
+        kinds: Which; runs have all of them.
 
     Returns:
         What could not be had: kind → why.
@@ -28,13 +35,27 @@ def separate() -> dict[str, str]:
         try:
             _separate_user()
         except OSError as error:
-            return dict.fromkeys(KINDS, f"a user namespace was refused ({error})")
-    for kind, flag in KINDS.items():
+            return dict.fromkeys(kinds, f"a user namespace was refused ({error})")
+    for kind in kinds:
         try:
-            kernel.unshare(flag)
+            kernel.unshare(KINDS[kind])
         except OSError as error:
             missing[kind] = str(error)
     return missing
+
+
+def list_own_processes() -> None:
+    """Shows this process `/proc` as its own process namespace numbers it, and none of the machine's other processes.
+
+    Without that its threads have numbers which `/proc/self/task` does not know, and nobody in it can name a thread of
+    its own. NVIDIA's driver does, and gives up where it cannot.
+
+    Raises:
+        OSError: The kernel refused: in containers it does so where parts of `/proc` are covered.
+    """
+    kernel.unshare(kernel.CLONE_NEWNS)
+    kernel.mount(None, "/", kernel.MS_REC | kernel.MS_SLAVE)  # what the machine unmounts is unmounted here too
+    kernel.mount("proc", "/proc", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC)
 
 
 def _separate_user() -> None:

@@ -52,8 +52,12 @@ DENIED: dict[str, tuple[int | None, int | None]] = {
     "delete_module": (176, 106), "kexec_load": (246, 104), "ioperm": (173, None), "iopl": (172, None),
     "modify_ldt": (154, None), "uselib": (134, None), "vhangup": (153, 58), "lookup_dcookie": (212, 18),
 }  # fmt: skip
+# Of them, what NVIDIA's driver gives up without, or may: it lets a socket of its own listen, to which nobody comes, and
+# memory of a file without a name is counted by the control group that runs with a GPU have.
+_FOR_GPUS = ("bind", "listen", "memfd_create")
 _TO_COMPILE = ("fork", "vfork", "execve")  # of them, what a process needs that starts compilers
 _LAST_REVIEWED = 450  # set_mempolicy_home_node; what is newer does not exist for a run
+_SOCKET, _UNIX, _SEQUENCED, _SOCKET_KIND = (41, 198), 1, 5, 0xF  # its kind, without the flags that go with it
 _CLONE, _CLONE3, _TGKILL, _PRCTL, _PRLIMIT = (56, 220), (435, 435), (234, 131), (157, 167), (302, 261)
 _CLONE_THREAD = 0x0001_0000
 _NAMESPACES = 0x7E02_0000  # CLONE_NEWNS, and user, process, network, message, name and control group
@@ -67,8 +71,13 @@ _OWN_ATTRIBUTES = (
 )
 
 _ARCHITECTURES = {"x86_64": (0, 0xC000_003E), "aarch64": (1, 0xC000_00B7)}
-_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16  # offsets in struct seccomp_data, little-endian
+_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN, _AND = 0x20, 0x15, 0x35, 0x45, 0x06, 0x54
+_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT, _SECOND_ARGUMENT = (
+    0,
+    4,
+    16,
+    24,
+)  # offsets in struct seccomp_data, little-endian
 _ALLOW, _KILL, _ERRNO = 0x7FFF_0000, 0x8000_0000, 0x0005_0000
 _FILTER = 2
 
@@ -77,27 +86,30 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
 
 
-def restrict(*, compiles: bool = False) -> None:
+def restrict(*, compiles: bool = False, gpus: bool = False) -> None:
     """From here on, this process makes no call that `DENIED` names. Needs `PR_SET_NO_NEW_PRIVS`.
 
     Args:
         compiles: Whether it starts compilers: programs may then be started, all under the same filter.
+        gpus: Whether it has a GPU and a network of its own: then it may let a socket listen that no other network can
+            reach, connect none and accept nobody.
 
     Raises:
         OSError: The kernel has no filters, or the processor is not one that the list is known for.
     """
-    instructions = program(platform.machine(), os.getpid(), compiles=compiles)
+    instructions = program(platform.machine(), os.getpid(), compiles=compiles, gpus=gpus)
     filled = _Program(len(instructions) // 8, instructions)
     kernel.prctl(kernel.PR_SET_SECCOMP, _FILTER, ctypes.byref(filled))
 
 
-def program(machine: str, pid: int, *, compiles: bool = False) -> bytes:
+def program(machine: str, pid: int, *, compiles: bool = False, gpus: bool = False) -> bytes:
     """The filter, in the kernel's packet-filter language.
 
     Args:
         machine: Processor, as `platform.machine` names it.
         pid: The process it is for, as that process sees itself; it may signal its own threads.
         compiles: Whether it may start programs.
+        gpus: Whether it may do what a GPU's driver does.
 
     Raises:
         OSError: The list is not known for this processor.
@@ -116,9 +128,13 @@ def program(machine: str, pid: int, *, compiles: bool = False) -> bytes:
         _step(_EQUAL, _CLONE3[column], 0, 1),
         _step(_RETURN, _ERRNO | errno.ENOSYS),  # the C library then asks with clone, whose flags can be read here
     ]
+    if gpus:  # sockets of the machine's own, in sequenced packets: no address reaches beyond this network
+        kind = [_step(_LOAD, _SECOND_ARGUMENT), _step(_AND, _SOCKET_KIND), _step(_EQUAL, _SEQUENCED, 1, 0), refuse]
+        lines += _on_argument(_SOCKET[column], [_step(_EQUAL, _UNIX, 1, 0), refuse, *kind])
+    allowed = (*(_TO_COMPILE if compiles else ()), *(_FOR_GPUS if gpus else ()))
     for name, numbers in DENIED.items():
         number = numbers[column]
-        if number is not None and not (compiles and name in _TO_COMPILE):
+        if number is not None and name not in allowed:
             lines += [_step(_EQUAL, number, 0, 1), refuse]
     if compiles:  # no namespaces, whatever else is started
         lines += _on_argument(_CLONE[column], [_step(_ANY_BIT, _NAMESPACES, 0, 1), refuse])

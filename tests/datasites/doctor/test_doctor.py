@@ -26,14 +26,18 @@ from support.ports import free_port
 from datasites.assets.store import MANIFEST
 from datasites.config import DatasiteConfig
 from datasites.datasets.removal import finish_withdrawals, remove_patients
-from datasites.doctor import cluster, dataset_checks, machine, network, state_checks
+from datasites.doctor import cluster, dataset_checks, machine, network, seen_gpus, state_checks
 from datasites.doctor.examination import CHECKS, examine
 from datasites.doctor.finding import OK, PROBLEM, WARNING, ExaminedDatasite, Finding
 from datasites.files.private_file import write_private
 from datasites.files.state_folder import StateFolder
+from datasites.runs.gpus import Gpu
 from datasites.runs.kernels.kernel_store import KernelStore
 from datasites.runs.sandbox import confinement
 from datasites.runs.sandbox.confinement import Piece
+from datasites.runs.sandbox.cuda_driver import DriversAnswer
+from datasites.runs.sandbox.gpu_trial import GpuTrial, Tried
+from datasites.runs.sandbox.limits import RunLimits
 from datasites.state.backup import back_up
 from datasites.state.lock import hold
 from datasites.state.restore import Since, restore
@@ -137,6 +141,46 @@ def _with_tools(folder: Path, monkeypatch: pytest.MonkeyPatch, *lines: str) -> N
         (folder / name).write_text("#!/bin/sh\n" + "".join(f"echo '{line}'\n" for line in said))
         (folder / name).chmod(0o700)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    _with_seen(monkeypatch, *[True for _ in lines])
+
+
+def _with_seen(monkeypatch: pytest.MonkeyPatch, *seen: bool) -> None:
+    """A driver that lists as many GPUs, and shows a run those of them that are seen."""
+    hidden = Tried(DriversAnswer(0, 304, "CUDA_ERROR_OPERATING_SYSTEM"), {}, {"/proc/modules": "EACCES"})
+
+    def tried(gpu: Gpu, limits: RunLimits, state: Path) -> GpuTrial:
+        assert limits.memory_bytes_per_run > 1 << 20 and state.is_dir()
+        if seen[gpu.minor]:
+            return GpuTrial(gpu, Tried(DriversAnswer(1), {}, {}))
+        return GpuTrial(gpu, hidden, Tried(DriversAnswer(1), {}, {}), ("file rules",))
+
+    monkeypatch.setattr(seen_gpus, "find_gpus", lambda: tuple(Gpu(minor, f"GPU-{minor}") for minor in range(len(seen))))
+    monkeypatch.setattr(seen_gpus, "try_gpu", tried)
+
+
+def test_a_gpu_that_runs_do_not_see_is_told_with_what_hides_it(
+    healthy: StateFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _with_tools(tmp_path, monkeypatch, "H200, 143771 MiB, 0 MiB, 9.0", "H200, 143771 MiB, 5 MiB, 9.0")
+    _with_seen(monkeypatch, True, False)
+    found = list(examine(ExaminedDatasite(healthy), (machine.gpu,)))
+    (hidden,) = [one for one in found if one.level == WARNING]
+    assert hidden.text == (
+        "/dev/nvidia1: runs do not see it, and compute on the processor: it is hidden by the sandbox's file rules; "
+        "the driver says: error 304, CUDA_ERROR_OPERATING_SYSTEM; refused there: /proc/modules (EACCES)"
+    )
+    title = hidden.advice.split("'")[1]
+    assert f"### {title}\n" in (PROJECT / "docs" / "how-to-deploy-a-datasite.md").read_text()
+    assert found[-1].text == "1 of 2 seen by a process that is closed in as a run is"
+
+
+def test_gpus_that_the_drivers_folder_does_not_list_are_missed(
+    healthy: StateFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _with_tools(tmp_path, monkeypatch, "H200, 143771 MiB, 0 MiB, 9.0")
+    _with_seen(monkeypatch)
+    (found,) = [one for one in examine(ExaminedDatasite(healthy), (machine.gpu,)) if one.level == WARNING]
+    assert found.text == "nvidia-smi lists 1, /proc/driver/nvidia 0: runs are leased no others"
 
 
 def test_a_changed_picture_is_a_problem(healthy: StateFolder) -> None:

@@ -33,6 +33,7 @@ from datasites.runs.processes.job import Job
 from datasites.runs.processes.kernels import ready_kernels
 from datasites.runs.processes.kernels.ready_kernels import ReadyKernels
 from datasites.runs.processes.process import ForkServer
+from datasites.runs.sandbox.gpu_trial import GpuTrial, try_gpu
 from datasites.runs.sandbox.limits import RunLimits
 from datasites.training.models import initial_weights
 from policies.answers.hospital import DatasetSchema
@@ -67,7 +68,9 @@ class Hospital:
         begun = time.monotonic()
         spent = ready.compile_missing(plan, (self.gpu,), "test", lambda: False)
         found = self.kernels.find(kernel_key(plan, (self.gpu,)))
-        assert found is not None, "nothing was compiled; the captured log says why"
+        if found is None:
+            trial = try_gpu(self.gpu, LIMITS, self.folder)
+            pytest.fail(f"nothing was compiled; the captured log says why. {_report(trial)}")
         told = f"{len(list(found.iterdir()))} files, {size_of(found) / 1e6:.1f} MB"
         print(f"{plan.model.name} {plan.run.precision}: {told}, {time.monotonic() - begun:.1f} s, compiled: {spent}")
         return found
@@ -120,6 +123,14 @@ class Hospital:
         assert done.returncode == 0, done.stderr[-3000:]
         assert done.stdout.strip() == "", "outside, nothing is slower"
         return load((scratch / "update").read_bytes())
+
+
+def _report(trial: GpuTrial) -> str:
+    """What a closed-in process sees of a GPU, and what hides it: enough to know the cause without another run."""
+    told = "A process that is closed in sees the GPU." if trial.seen else f"GPU: {trial.told}."
+    facts = [f"listed: {find_gpus()}, tried: {trial.gpu}, inside: {trial.inside}, outside: {trial.outside}"]
+    facts += [f"{file}: {oct(file.stat().st_mode)} of {file.stat().st_uid}" for file in Path("/dev").glob("nvidia*")]
+    return "\n".join((told, *facts))
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from datasites.runs.gpus import find_gpus
 from datasites.runs.processes.job import Job
-from datasites.runs.sandbox import compilers
+from datasites.runs.sandbox import compilers, cuda_driver
 from datasites.runs.sandbox import confinement as sandbox
 from datasites.runs.sandbox.compilers import HERE, NOWHERE
 from datasites.runs.sandbox.confinement import Confinement
@@ -60,6 +60,7 @@ def shown(confinement: Confinement) -> Confinement:
     """
     if not confinement.gpus:
         return replace(confinement, kernels=None)
+    cuda_driver.load()
     import_kernels()
     cache = sys.modules.get(_CACHE)
     if cache is None or confinement.kernels is None or not confinement.kernels.is_dir():
@@ -68,6 +69,12 @@ def shown(confinement: Confinement) -> Confinement:
         cache.ask_what_kernels_hang_on(confinement.kernels)
         cache.keep_kernels_in(HERE if confinement.kernels else NOWHERE, writes=False)
     return confinement
+
+
+def why_unseen(confinement: Confinement) -> str:
+    """What the driver says to a process that is closed in with a GPU and sees none; empty for every other process."""
+    answer = cuda_driver.ask() if confinement.gpus else None
+    return "" if answer is None or answer.gpus else answer.told
 
 
 def begin(job: Job, missing: dict[str, str]) -> tuple[Callable[[], bytes], int]:
@@ -91,6 +98,7 @@ def begin(job: Job, missing: dict[str, str]) -> tuple[Callable[[], bytes], int]:
     if os.geteuid() == 0:
         for part in (folder, folder / FILES, folder / _WORK):
             os.chown(part, confinement.uid, confinement.uid)
+    cuda_driver.load()
     import_kernels()
     cache = importlib.import_module(_CACHE)
     compilers.copy_headers(folder / _WORK / "headers")
@@ -104,8 +112,12 @@ def begin(job: Job, missing: dict[str, str]) -> tuple[Callable[[], bytes], int]:
 
     def work() -> bytes:
         plan = parse(job.plan)
-        if isinstance(plan, TrainingPlan):
-            importlib.import_module("datasites.training.compiling").compile_kernels(plan)
+        compiling = importlib.import_module("datasites.training.compiling")
+        try:
+            if isinstance(plan, TrainingPlan):
+                compiling.compile_kernels(plan)
+        except compiling.NoGpuSeen as error:
+            raise RuntimeError(f"{error} The driver says: {cuda_driver.ask().told}.") from error
         return b""
 
     return work, result
