@@ -13,8 +13,11 @@ from policies.terminal.printing import say
 from policies.terminal.rich_terminal import PlainConsole
 from policies.untrusted_text import shown
 
-_LINES = 10  # at most so many, where there is no terminal: a pipe that nobody reads holds them
+# Where there is no terminal: a line at each tenth, and each time that it lasts twice as long as at the line before. A
+# year has 23 of the latter, so a pipe that nobody reads holds them all.
+_TENTHS = 10
 _FIRST_SECONDS = 5.0
+_SPEED_SECONDS = 600.0  # a step of a large network may take a minute
 
 
 class Watched:
@@ -26,11 +29,19 @@ class Watched:
 
     def __init__(self, what: str) -> None:
         self._what, self._told, self._begun = shown(what), 0, time.monotonic()
+        self._next_seconds = _FIRST_SECONDS
         console = PlainConsole(file=sys.stderr)
         self._bar: Progress | None = None
         if console.is_terminal:
-            columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-            self._bar = Progress(*columns, console=console, transient=True)
+            described = TextColumn("{task.description}", markup=False)
+            columns = described, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+            self._bar = Progress(
+                *columns,
+                console=console,
+                transient=True,
+                speed_estimate_period=_SPEED_SECONDS,
+                redirect_stdout=sys.stdout.isatty(),  # lines for a file are none of standard error's
+            )
             self._task = self._bar.add_task(self._what, total=None)
 
     def __enter__(self) -> Self:
@@ -44,17 +55,20 @@ class Watched:
         if self._bar is not None:
             self._bar.stop()
 
-    def __call__(self, done: int, total: int) -> None:
-        """Takes note of how much is done, and of how much there is."""
+    def __call__(self, done: int, total: int, at: str = "") -> None:
+        """Takes note of how much is done, of how much there is, and of what is being done."""
+        told = f" ({shown(at)})" if at else ""
         if self._bar is not None:
-            self._bar.update(self._task, completed=done, total=total)
+            self._bar.update(self._task, completed=done, total=total, description=self._what + told)
             return
         seconds = time.monotonic() - self._begun
-        tenth = _LINES * done // max(total, 1)
-        if tenth > self._told and seconds >= _FIRST_SECONDS and done < total:
-            self._told = tenth
+        tenth = _TENTHS * done // max(total, 1)
+        if seconds < _FIRST_SECONDS or not 0 < done < total:
+            return
+        if tenth > self._told or seconds >= self._next_seconds:
+            self._told, self._next_seconds = tenth, 2 * seconds
             left = seconds * (total - done) / done
-            say(f"{self._what}: {done:,} of {total:,}, {_time(left)} left", to_errors=True)
+            say(f"{self._what}: {done:,} of {total:,}{told}, {_time(left)} left", to_errors=True)
 
 
 def _time(seconds: float) -> str:

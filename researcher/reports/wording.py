@@ -19,6 +19,8 @@ from researcher.reports.result import StudyResult
 from researcher.studies.history import PrivacySpent, RoundRecord
 
 MOST_CLASSES_NAMED = 8
+_IN_EARNEST = "At real hospitals, whose noise nobody can foresee, the same plan would keep to this."
+_SIMULATED_EPSILON = " Epsilon is what the plan would spend there over all rounds, as a hospital's ledger composes it."
 
 
 def summary(result: StudyResult) -> str:
@@ -95,6 +97,11 @@ def _rounds(rounds: Sequence[int]) -> str:
 
 def guarantee(result: StudyResult) -> str:
     """Two sentences: what one privacy unit is promised by all that was released, and what it is not."""
+    if result.simulated and result.plan.privacy is None:
+        return (
+            "A simulation promises nothing, and its plan has no differential privacy: no noise is added, and what real "
+            "hospitals released by it might reveal single pictures."
+        )
     if result.simulated:
         return (
             "A simulation promises nothing: its noise follows from a seed, so whoever knows the seed can take it off. "
@@ -150,17 +157,16 @@ def _empty_promise(result: StudyResult) -> str:
 
 
 def odds_of_membership(result: StudyResult) -> str:
-    """What any test of membership can find in all rounds of the plan, and of what was paid for beside them: a Gram
-    matrix, or a baseline that cost as much again.
-    """
+    """What any test of membership finds in all rounds, and what was paid for beside: a Gram matrix, or a baseline."""
     unit = _unit(result)
-    if result.not_private or result.plan.privacy is None or result.simulated:
+    if result.not_private or result.plan.privacy is None:
         return odds(None, unit).text
     spend = plan_spend(result.plan)
     if result.gram_noise is not None:
         spend = (*spend, GaussianSteps(result.gram_noise, 1.0, 1))
     bounds = membership_bounds(spend * (2 if result.privacy_total and result.gram_noise is None else 1))
-    return f"{odds(bounds, unit).text} {at_each_rate(bounds).text}"
+    told = f"{odds(bounds, unit).text} {at_each_rate(bounds).text}"
+    return f"{_IN_EARNEST} {told}" if result.simulated else told
 
 
 def _unit(result: StudyResult) -> str:
@@ -174,10 +180,9 @@ def _unit(result: StudyResult) -> str:
 def hospitals_note(result: StudyResult) -> str:
     """How to read the table of hospitals."""
     if result.simulated:
-        return (
-            "Public size is what a hospital of so many units declares. Epsilon is what the plan would spend there over "
-            "all rounds, as a hospital's ledger composes it."
-        )
+        sizes_only = "Public size is what a hospital of so many units declares."
+        epsilon = " Epsilon is what the plan would spend there over all rounds, as a hospital's ledger composes it."
+        return sizes_only if result.plan.privacy is None else sizes_only + epsilon
     notes = [
         "Public size is what a hospital declares; the true number stays private.",
         "Epsilon is what the study spent there over all rounds, as the hospital's ledger composes it.",

@@ -1,10 +1,14 @@
-"""The rounds of a simulation: weights to every made-up hospital, updates folded by the strategy as they come."""
+"""The rounds of a simulation: weights to every made-up hospital, updates folded by the strategy as they come.
+
+On the way it is told what the simulation is at, and how many steps are left.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from policies.contracts.encodings import decode
@@ -20,6 +24,61 @@ from researcher.strategies.per_hospital.kept_weights import needed
 from researcher.studies.checkpoints import save_state
 from researcher.studies.history import History, RoundRecord
 from researcher.studies.rounds.outgoing import OutgoingWeights, arrays_for
+
+
+@dataclass(frozen=True)
+class Doing:
+    """What a simulation is at.
+
+    Attributes:
+        round: From 1.
+        rounds: Of the plan.
+        hospital: That is being trained, or on Ray whose update came last; empty while the round's model is scored.
+        done: Steps that are done at all hospitals, of those that were left when the simulation was begun or gone on
+            with.
+        total: How many those are.
+    """
+
+    round: int
+    rounds: int
+    hospital: str
+    done: int
+    total: int
+
+    def __str__(self) -> str:
+        return f"round {self.round} of {self.rounds}, {self.hospital or 'scoring the model'}"
+
+
+OnProgress = Callable[[Doing], None]
+
+
+class StepsLeft:
+    """Counts a simulation's steps, and tells of each what it is at."""
+
+    def __init__(self, plan: TrainingPlan, hospitals: Sequence[MadeUpHospital], begun: int, told: OnProgress) -> None:
+        """Counts from the first round that is left.
+
+        Args:
+            plan: The study's.
+            hospitals: All of them take part in each round, for as many steps each.
+            begun: How many rounds are done already.
+            told: Told what the simulation is at.
+        """
+        self._plan, self._begun, self._told = plan, begun, told
+        self._at = {hospital.name: number for number, hospital in enumerate(hospitals)}
+
+    def at(self, round_index: int, hospital: MadeUpHospital, steps: int) -> None:
+        """A hospital has taken this many steps of a round, whose index is from 0; those before it have taken all."""
+        before = (round_index - self._begun) * len(self._at) + self._at[hospital.name]
+        self._tell(round_index, hospital.name, before * self._plan.steps_per_round + steps)
+
+    def scores(self, round_index: int) -> None:
+        """All hospitals have trained in a round, whose index is from 0, and its model is scored."""
+        self._tell(round_index, "", (round_index + 1 - self._begun) * len(self._at) * self._plan.steps_per_round)
+
+    def _tell(self, round_index: int, hospital: str, done: int) -> None:
+        total = (self._plan.rounds - self._begun) * len(self._at) * self._plan.steps_per_round
+        self._told(Doing(round_index + 1, self._plan.rounds, hospital, done, total))
 
 
 @dataclass
@@ -42,11 +101,12 @@ class _Came:
 def run_rounds(
     work: Work,
     workers: Workers,
-    *,
     strategy: Strategy,
     begun: tuple[ServerState, History],
+    *,
     folder: Path,
     on_round: Callable[[RoundRecord], None],
+    on_progress: OnProgress,
 ) -> tuple[ServerState, History]:
     """Runs the rounds that are left; each is saved as a study's is.
 
@@ -57,16 +117,19 @@ def run_rounds(
         begun: State and history to go on from.
         folder: Where they are saved.
         on_round: Called after each round.
+        on_progress: Told on the way what is done and how much is left.
     """
     (state, history), plan, hospitals = begun, work.plan, work.hospitals
     charges = Charges(plan, state.round, tuple(hospital.name for hospital in hospitals))
+    steps_left = StepsLeft(plan, hospitals, state.round, on_progress)
     while state.round < plan.rounds:
         started, came = time.monotonic(), _Came(kept=state.kept if keeps_part(plan) else None)
         sent = _sent(strategy, plan, state, hospitals, came)
-        state = strategy.apply(state, _updates(plan, sent, state.round, hospitals, workers, charges, came))
+        state = strategy.apply(state, _updates(work, sent, state.round, workers, charges, came, steps_left))
         if came.kept is not None:
             state = replace(state, kept=came.kept)
         aggregated = time.monotonic()
+        steps_left.scores(state.round - 1)
         scores = workers.score_round(state.model)
         record = RoundRecord(
             round=state.round,
@@ -115,21 +178,25 @@ def _sent(
 
 
 def _updates(
-    plan: TrainingPlan,
+    work: Work,
     sent: Sent,
     round_index: int,
-    hospitals: Sequence[MadeUpHospital],
     workers: Workers,
     charges: Charges,
     came: _Came,
+    steps_left: StepsLeft,
 ) -> Iterator[ClientUpdate]:
     """Each hospital's update, of which none is kept here; what stays at a hospital is, in a file of its own."""
+
+    plan, hospitals = work.plan, work.hospitals
 
     def begin(hospital: MadeUpHospital) -> None:
         charges.begin(hospital.name, round_index)
 
-    parts = workers.train(sent, round_index, hospitals, begin)
+    steps_left.at(round_index, hospitals[0], 0)
+    parts = workers.train(sent, round_index, hospitals, begin, partial(steps_left.at, round_index))
     for hospital, part in zip(hospitals, parts, strict=True):
+        steps_left.at(round_index, hospital, plan.steps_per_round)
         came.size_bytes += part.size_bytes
         came.last = time.monotonic()
         if came.kept is not None:

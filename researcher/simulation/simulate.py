@@ -23,11 +23,11 @@ from researcher.simulation.at_work.started import workers_for
 from researcher.simulation.made_up import MadeUpHospital
 from researcher.simulation.own_models import has_own, score_own
 from researcher.simulation.results import RESULT_FILE, write_results
-from researcher.simulation.rounds import run_rounds
+from researcher.simulation.rounds import OnProgress, run_rounds
 from researcher.simulation.settings import SimulationSettings
 from researcher.simulation.work import Work, make_work
 from researcher.simulation.workers import Retried
-from researcher.strategies import KeptWeights
+from researcher.strategies import KeptWeights, ServerState, Strategy
 from researcher.studies.checkpoints import load_state
 from researcher.studies.history import History, RoundRecord
 from researcher.studies.study import check_enough, strategy_of
@@ -47,6 +47,7 @@ def simulate(
     on_round: Callable[[RoundRecord], None] = lambda record: None,
     on_retried: Retried = lambda hospital, round_index: None,
     on_shared: Callable[[str], None] = lambda told: None,
+    on_progress: OnProgress = lambda doing: None,
 ) -> StudyResult:
     """Runs a study at made-up hospitals and writes what a study writes: history, global model, report.
 
@@ -64,6 +65,7 @@ def simulate(
         on_round: Told each round.
         on_retried: Told a hospital, and the round from 0, that is trained again as its worker died.
         on_shared: Told before the first round, if so, how many pictures that are scored on are trained on too.
+        on_progress: Told what it is at, and what is left: after each step in this process, after each hospital on Ray.
 
     Returns:
         The result, as `researcher report` reads it.
@@ -79,22 +81,26 @@ def simulate(
     plan, strategy = work.plan, strategy_of(work.plan)
     check_enough(strategy, len(work.hospitals))
     _keep(out, work)
-    begun = load_state(out, plan_digest=plan.digest())
-    if begun is None:
-        begun = strategy.init(work.first_weights), History()
-    if (has_own(plan) or plan.server.strategy in BESIDE) and begun[0].kept is None:
-        begun = replace(begun[0], kept=KeptWeights(out)), begun[1]
+    begun = _begun(work, strategy, out)
     on_plan(plan, work.hospitals)
     if work.shared:
         on_shared(work.shared)
     own: Mapping[str, Evaluation] = {}
     if begun[0].round < plan.rounds or (has_own(plan) and not (out / RESULT_FILE).exists()):
         with workers_for(simulation, work, on_retried) as workers:
-            begun = run_rounds(work, workers, strategy=strategy, begun=begun, folder=out, on_round=on_round)
+            begun = run_rounds(work, workers, strategy, begun, folder=out, on_round=on_round, on_progress=on_progress)
             own = score_own(workers, plan, begun[0])
     elif has_own(plan):
         own = read_result(out / RESULT_FILE).own_models
     return write_results(out, work, *begun, own)
+
+
+def _begun(work: Work, strategy: Strategy, out: Path) -> tuple[ServerState, History]:
+    """What the folder has come to, or the state before the first round."""
+    state, history = load_state(out, plan_digest=work.plan.digest()) or (strategy.init(work.first_weights), History())
+    if (has_own(work.plan) or work.plan.server.strategy in BESIDE) and state.kept is None:
+        state = replace(state, kept=KeptWeights(out))
+    return state, history
 
 
 def _keep(out: Path, work: Work) -> None:

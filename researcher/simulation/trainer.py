@@ -14,7 +14,7 @@ import numpy as np
 
 from datasites.training.dp_sgd.private_step import Shaped, find_shape
 from datasites.training.dp_sgd.step_sums import CalledSums
-from datasites.training.local_round import PreparedTraining, prepare_training
+from datasites.training.local_round import PreparedTraining, Progress, prepare_training
 from datasites.training.process_group.process_group import SINGLE_PROCESS
 from datasites.training.randomness.randomness import SecureRandom
 from policies.contracts.encodings import decode, encode, largest_size
@@ -56,7 +56,13 @@ class Trainer:
         self._prepared: PreparedTraining | None = None
         self._shapes: dict[int, Shaped | None] = {}
 
-    def train(self, hospital: MadeUpHospital, round_index: int, weights: Mapping[str, np.ndarray]) -> Trained:
+    def train(
+        self,
+        hospital: MadeUpHospital,
+        round_index: int,
+        weights: Mapping[str, np.ndarray],
+        progress: Progress = lambda done, total: None,
+    ) -> Trained:
         """One hospital's update, the same for the same arguments to the last bit.
 
         Args:
@@ -64,6 +70,7 @@ class Trainer:
             round_index: From 0.
             weights: Name → float32 array of the parameter's shape: the round's global weights, with the hospital's own
                 part in them where it keeps one, and what the plan's strategy sends this hospital beside them.
+            progress: Told (steps done, steps in the round) after each step.
 
         Raises:
             PlanError, DataError, RoundRefused, InputRefused, NotRepeatable, OutOfMemory: As `train_round`.
@@ -71,7 +78,7 @@ class Trainer:
         begun = time.monotonic()
         prepared = self._prepare(hospital.public_size, round_index, weights)
         random = randomness(self._seed, hospital.name, round_index)
-        whole = prepared.train(self._pictures.of(hospital), random=random)
+        whole = prepared.train(self._pictures.of(hospital), progress=progress, random=random)
         took = time.monotonic() - begun
         update, stays = shared(self._plan, whole), became(weights, local(self._plan, whole))
         shapes = {name: array.shape for name, array in update.items()}

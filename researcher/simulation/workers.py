@@ -18,6 +18,8 @@ if TYPE_CHECKING:  # a trainer needs no reader of pictures' files
     from researcher.strategies import Weights
 
 Begun = Callable[[MadeUpHospital], None]
+Stepped = Callable[[MadeUpHospital, int], None]
+"""Told a hospital, and how many steps of its round it has taken."""
 Retried = Callable[[str, int], None]
 """Told a hospital's name and the round, from 0."""
 
@@ -57,7 +59,7 @@ class Workers(Protocol):
     """Trains a round at every hospital."""
 
     def train(
-        self, sent: Sent, round_index: int, hospitals: Sequence[MadeUpHospital], begun: Begun
+        self, sent: Sent, round_index: int, hospitals: Sequence[MadeUpHospital], begun: Begun, stepped: Stepped
     ) -> Iterator[Trained]:
         """Yields each hospital's part, in their order, so that sums are the same however many workers there are.
 
@@ -66,6 +68,7 @@ class Workers(Protocol):
             round_index: From 0.
             hospitals: Whom to ask.
             begun: Told a hospital when its training begins, and again where it begins again.
+            stepped: Told a hospital's steps on the way, by workers that know of them before it is done.
         """
         ...
 

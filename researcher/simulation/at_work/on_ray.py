@@ -18,7 +18,7 @@ from researcher.evaluation.evaluation import Evaluation
 from researcher.simulation.at_work.worker import Worker
 from researcher.simulation.made_up import MadeUpHospital
 from researcher.simulation.work import Work
-from researcher.simulation.workers import Begun, Retried, Sent, Trained
+from researcher.simulation.workers import Begun, Retried, Sent, Stepped, Trained
 from researcher.strategies import Weights
 
 MOST_TRIES = 4
@@ -66,9 +66,9 @@ class OnRay:
         self._on_retried = on_retried
 
     def train(
-        self, sent: Sent, round_index: int, hospitals: Sequence[MadeUpHospital], begun: Begun
+        self, sent: Sent, round_index: int, hospitals: Sequence[MadeUpHospital], begun: Begun, stepped: Stepped
     ) -> Iterator[Trained]:
-        """As `Workers.train`.
+        """As `Workers.train`; a worker tells of no step.
 
         Raises:
             WanwuError: What a hospital's training raised.

@@ -421,6 +421,20 @@ def test_the_odds_count_all_rounds_of_the_plan_and_a_baseline_as_much_again(page
     assert "in 100 pictures that were" in page_of(plain)
 
 
+def test_a_simulations_report_says_what_the_plan_would_keep_to_in_earnest_and_what_it_lacks(page_of):
+    made_up = study(simulated="cells.npz, shared out evenly to 2 made-up hospitals with seed 0", local_only={})
+    private = Tags(page_of(made_up)).text
+    assert at_each_rate(membership_bounds(plan_spend(PLAN))).text in private
+    assert "At real hospitals, whose noise nobody can foresee, the same plan would keep to this." in private
+    assert "Without differential privacy" not in private and "its noise follows from a seed" in private
+    plain = dataclasses.replace(
+        made_up, plan=dataclasses.replace(PLAN, privacy=None), privacy=dict.fromkeys(("north", "south"))
+    )
+    page = Tags(page_of(plain)).text
+    assert "Without differential privacy nothing bounds" in page and "no noise is added" in page
+    assert "follows from a seed" not in page and "keep to this" not in page and "Epsilon is what" not in page
+
+
 def test_a_study_whose_rounds_were_all_given_up_has_its_report_and_promises_nothing(page_of):
     skipped = dict.fromkeys(("north", "south"), "unreachable")
     given_up = History([record(number, datasites=(), skipped=skipped, epsilon={}) for number in (1, 2, 3)])

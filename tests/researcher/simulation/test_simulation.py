@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import builtins
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,10 +21,13 @@ from policies.budget.accountant import epsilon_spent, plan_spend
 from policies.contracts.encodings import decode
 from policies.errors import ConfigError, DataError, PlanError
 from policies.plans.server.server_spec import ServerSpec
+from policies.terminal import progress
+from researcher.cli import main
 from researcher.planning.settings import StudySettings
 from researcher.reports.kept_result import read_result, write_again
 from researcher.simulation.at_work.cluster import import_ray
 from researcher.simulation.charges import Charges
+from researcher.simulation.rounds import Doing
 from researcher.simulation.settings import SimulationSettings
 from researcher.simulation.simulate import simulate
 from researcher.simulation.trainer import Trainer, randomness
@@ -277,3 +282,53 @@ def test_without_ray_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(ConfigError, match="make simulation"):
         import_ray()
+
+
+def test_it_is_told_which_hospital_is_at_which_round_and_how_much_is_left_also_after_an_interruption(
+    data: Path, tmp_path: Path
+) -> None:
+    told: list[tuple[str, int, int]] = []
+
+    def note(doing: Doing) -> None:
+        told.append((str(doing), doing.done, doing.total))
+
+    def stop(record: RoundRecord) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        simulate(STUDY, HERE, data, tmp_path / "out", on_round=stop, on_progress=note)
+    # 2 rounds of 2 steps at 3 hospitals: told before the first step, after each step, and after each hospital.
+    first = [("hospital_1", 0), ("hospital_1", 1), ("hospital_1", 2), ("hospital_1", 2), ("hospital_2", 3)]
+    assert told[:5] == [(f"round 1 of 2, {name}", done, 12) for name, done in first]
+    assert told[-1] == ("round 1 of 2, scoring the model", 6, 12)
+    told.clear()
+    simulate(STUDY, HERE, data, tmp_path / "out", on_progress=note)
+    assert told[0] == ("round 2 of 2, hospital_1", 0, 6)
+    assert told[-1] == ("round 2 of 2, scoring the model", 6, 6)
+
+
+def test_the_command_says_what_it_does_where_a_step_takes_long(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [0.0]
+
+    def later() -> float:
+        now[0] += 10
+        return now[0]
+
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=later))
+    words = ["--hospitals", "3", "--in_process", "--num_rounds", "1", "--local_epochs", "0.5", "--sample_rate", "0.25"]
+    assert main(["simulate", "--data", str(data), "--out", str(tmp_path / "out"), *words]) == 0
+    told = capsys.readouterr()
+    assert re.search(r"^Steps of training: 1 of 6 \(round 1 of 1, hospital_1\), \d:\d\d:\d\d left$", told.err, re.M)
+    assert "Steps of training" not in told.out and "round 1: accuracy" in told.out
+    assert "Its noise follows from the seed and protects nobody" in told.out
+
+
+def test_the_command_says_of_a_plan_without_privacy_that_there_is_no_noise(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--hospitals", "2", "--in_process", "--num_rounds", "1", "--sample_rate", "0.5", "--no-dp"]
+    assert main(["simulate", "--data", str(data), "--out", str(tmp_path / "out"), *words]) == 0
+    told = capsys.readouterr().out
+    assert "It has no noise and protects nobody" in told and "follows from the seed" not in told
