@@ -329,8 +329,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "researcher.cli": {
         "policies": "answers errors ledger plans settings terminal",
         "researcher": (
-            "captures demo evaluation exports hospitals notebook papers planning reports serving simulation studies "
-            "terminal"
+            "captures demo exports hospitals notebook papers planning reports serving simulation studies terminal"
         ),
     },
     "researcher.__main__": {"researcher": "cli"},

@@ -91,14 +91,15 @@ def train(
     """Submits the study unless that was done, waits until enough hospitals approved, and runs the rounds."""
     from researcher.cli.study_options import check_min_clients, given_flags, retry_policy_of, study_settings_of
     from researcher.studies.study import STUDY_FILE, Study, check_enough
+    from researcher.terminal.given_gram import check_given
 
     retry_policy = retry_policy_of(study_options)
     dataset, chosen = study_options["dataset"], study_settings_of(study_options)
     goes_on = (out / STUDY_FILE).exists()
+    check_given(chosen, out, gram)
     with connect(credentials, enough=min_clients if goes_on else None, announced=True) as federation:
         from policies.terminal.rich_terminal import PlainConsole
-        from researcher.evaluation.feature_hold_out import with_features
-        from researcher.evaluation.hold_out import load_hold_out
+        from researcher.terminal.public_hold_out import hold_out_for
         from researcher.terminal.training_session import chosen_strategy, keep_gram, train_study
 
         study = None
@@ -108,10 +109,7 @@ def train(
                 say(f"Going on with the study in {out} as it was submitted; this changes nothing: {' '.join(flags)}")
         plan, cost = _planned(federation, dataset, chosen) if study is None else (study.plan, "")
         info = next(iter(federation.hospitals.values())).datasets[plan.dataset]
-        hold_out = load_hold_out(
-            test, class_names=info.class_names, image_shape=info.image_shape, form=info.form, label_kind=info.label_kind
-        )
-        hold_out = with_features(hold_out, plan.model, backbone_weights)
+        hold_out = hold_out_for(plan, info, test, backbone_weights)
         names = study.requests if study else [*federation.hospitals, *federation.missing]
         check_min_clients(min_clients, names)
         strategy = chosen_strategy(plan, out, gram)

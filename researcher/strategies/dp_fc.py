@@ -20,9 +20,9 @@ from researcher.strategies.server_step import ServerStep
 from researcher.strategies.state import ClientUpdate, ServerState, Weights
 
 WEIGHT, BIAS = "head.weight", "head.bias"
-_NO_GRAM = (
-    "Strategy dp_fc steps by the Gram matrix of the hospitals' features, and has none. Ask for it with 'python -m "
-    "researcher gram', and give its folder with --gram."
+NO_GRAM = (
+    "Strategy dp_fc, which is that of recipe few_rounds, steps by the Gram matrix of the hospitals' features, and has "
+    "none. Ask for it with 'python -m researcher gram', and give its folder with --gram."
 )
 
 
@@ -45,7 +45,7 @@ class DpFc(ServerStep):
     @property
     def lacks(self) -> str:
         """What is missing before the first round, and what to do; empty where nothing is."""
-        return _NO_GRAM if self.gram is None else ""
+        return NO_GRAM if self.gram is None else ""
 
     def direction(self, state: ServerState, updates: Iterable[ClientUpdate]) -> Weights:
         """The mean client update of the head, preconditioned.

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from policies.errors import ConfigError, WanwuError
+from policies.errors import WanwuError
 from policies.inside_folder import inside
 from policies.plans.server.local_part import keeps_part, shared
 from policies.plans.server.server_spec import BY_A_GRAM, PERSONAL
 from policies.plans.training import TrainingPlan
 from policies.terminal.rich_terminal import PlainConsole, line
 from policies.versions import packages
-from researcher.counts.kept_gram import GRAM_FILE, KeptGram, keep_receipts
+from researcher.counts.kept_gram import KeptGram, keep_receipts
 from researcher.evaluation.hold_out import HoldOut
 from researcher.reports import StudyResult, write_report
 from researcher.strategies import ServerState, Strategy, build
@@ -25,6 +25,7 @@ from researcher.studies.history import History
 from researcher.studies.kept_plan import RECEIPTS
 from researcher.studies.retry_policy import RetryPolicy
 from researcher.studies.study import Study, strategy_of
+from researcher.terminal.given_gram import given_gram
 from researcher.terminal.progress import RoundDisplay, told_with_gram
 from researcher.terminal.waiting import wait_for_decisions
 
@@ -116,7 +117,7 @@ def result_of(study: Study, state: ServerState, history: History, hold_out: Hold
     """
     there = study.federation.hospitals
     privacy = study.privacy(history)
-    gram = _kept(study.folder, None) if study.plan.server.strategy == BY_A_GRAM else None
+    gram = given_gram(study.plan.server.strategy, study.folder, None)
     return StudyResult(
         plan=study.plan,
         class_names=hold_out.class_names,
@@ -180,7 +181,7 @@ def write_all(
     costs = study.privacy(history) if result.gram_noise is None else result.privacy_total
     published = [there[name].datasets[study.plan.dataset] for name in study.requests if name in there]
     kinds = {one.modality for one in published}
-    gram = _kept(study.folder, None) if study.plan.server.strategy == BY_A_GRAM else None
+    gram = given_gram(study.plan.server.strategy, study.folder, None)
     checkpoint = Checkpoint(
         weights=state.model,
         model=study.plan.model,
@@ -217,11 +218,7 @@ def chosen_strategy(plan: TrainingPlan, folder: Path, gram: Path | None = None) 
     Raises:
         ConfigError: The folder holds none, or one of other features, or the plan's strategy takes none.
     """
-    if plan.server.strategy != BY_A_GRAM:
-        if gram is not None:
-            raise ConfigError(f"Strategy {plan.server.strategy} takes no Gram matrix: leave out --gram.")
-        return strategy_of(plan)
-    kept = _kept(folder, gram)
+    kept = given_gram(plan.server.strategy, folder, gram)
     if kept is None:
         return strategy_of(plan)
     kept.check_for(plan)
@@ -243,9 +240,3 @@ def keep_gram(plan: TrainingPlan, folder: Path, gram: Path | None) -> None:
     if gram is not None and plan.server.strategy == BY_A_GRAM:
         KeptGram.load(gram).save(folder)
         keep_receipts(gram, folder)
-
-
-def _kept(folder: Path, gram: Path | None) -> KeptGram | None:
-    if gram is not None:
-        return KeptGram.load(gram)
-    return KeptGram.load(folder) if (folder / GRAM_FILE).exists() else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from support.signed_studies import PLAN, write_study
 from support.waiting import CEILING_SECONDS
 
 from policies.errors import DatasiteUnreachable
+from policies.plans.server.server_spec import ServerSpec
 from researcher.cli import main
 from researcher.hospitals.federation import Federation
 from researcher.studies.kept_plan import STUDY_FILE
@@ -92,6 +94,10 @@ def test_what_is_said_first_is_no_part_of_what_a_command_prints(
         (["submit", "--no-dp", "--epsilon", "3"], 2, "contradict each other"),
         (["submit", "--num_rounds", "0"], 1, "num_rounds"),
         (["train", "--test", "x.npz", "--round_deadline", "-1"], 1, "round_deadline"),
+        (["train", "--test", "x.npz", "--recipe", "few_rounds"], 1, "give its folder with --gram"),
+        (["train", "--test", "x.npz", "--strategy", "dp_fc"], 1, "give its folder with --gram"),
+        (["train", "--test", "x.npz", "--recipe", "few_rounds", "--gram", "none"], 1, "none holds no Gram matrix"),
+        (["train", "--test", "x.npz", "--gram", "none"], 1, "leave out --gram"),
         (["statistics", "--purpose", "x" * 9999], 1, "purpose"),
         (["gram", "--statement", "none.toml"], 1, "none.toml"),
         (["evaluate", "none.safetensors", "--at_hospitals"], 1, "none.safetensors"),
@@ -100,9 +106,30 @@ def test_what_is_said_first_is_no_part_of_what_a_command_prints(
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
 def test_wrong_options_and_files_are_told_before_anything_else_is_said(
-    words: list[str], status: int, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    words: list[str],
+    status: int,
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     assert main([*words, *_credentials(tmp_path, "north", "south")]) == status
+    said = capsys.readouterr().err
+    assert told in said and "Connecting" not in said
+
+
+@pytest.mark.usefixtures("_nobody_there")
+@pytest.mark.parametrize(
+    ("strategy", "told"), [("dp_fc", "give its folder with --gram"), ("fed_avg", "leave out --gram")]
+)
+def test_a_study_that_goes_on_is_held_against_its_own_plan_before_anything_else_is_said(
+    strategy: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = replace(PLAN, server=ServerSpec(strategy))
+    (tmp_path / STUDY_FILE).write_text(json.dumps({"plan": plan.to_json(), "requests": {}}))
+    line = ["train", "--test", "x.npz", "--out", str(tmp_path), *_credentials(tmp_path, "north", "south")]
+    assert main([*line, *(["--gram", str(tmp_path)] if strategy == "fed_avg" else [])]) == 1
     said = capsys.readouterr().err
     assert told in said and "Connecting" not in said
 

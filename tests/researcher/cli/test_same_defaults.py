@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import warnings
 from contextlib import nullcontext
 from dataclasses import fields, replace
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import references
+from support.signed_studies import PLAN
 
 from policies.answers.hospital import BudgetAnswer
 from policies.errors import ConfigError, DatasiteUnreachable, PlanError
@@ -223,7 +225,7 @@ def test_options_that_contradict_each_other_are_refused_before_anything_is_asked
 def test_who_goes_on_with_a_study_is_told_that_options_of_its_plan_change_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / STUDY_FILE).write_text("{}")
+    (tmp_path / STUDY_FILE).write_text(json.dumps({"plan": PLAN.to_json(), "requests": {}}))
     model = SimpleNamespace(name="linear", label_kind="single")
     study = SimpleNamespace(plan=SimpleNamespace(dataset="cells", model=model))
     info = SimpleNamespace(class_names=("a", "b"), image_shape=(8, 8, 1), form=None, label_kind="single")

@@ -39,6 +39,7 @@ def write_all(
     datasets = {"cells": SimpleNamespace(form=form, modality="fundus"), "others": others}
     study = SimpleNamespace(
         plan=plan,
+        folder=tmp_path,
         requests={"north": None},
         federation=SimpleNamespace(hospitals={"north": SimpleNamespace(datasets=datasets)}),
         privacy=lambda history: {"north": None, "denied": None},
