@@ -16,6 +16,12 @@ def told_limit(value: object) -> str:
     return as_people_write(value)
 
 
+def typed_limit(value: object) -> str:
+    """A limit's value as `read_limit` takes it: as `told_limit` tells it, or as JSON where it is a list of names."""
+    names = isinstance(value, list | tuple) and (not value or any(isinstance(one, str) for one in value))
+    return json.dumps(value) if names else told_limit(value)
+
+
 def read_limit(text: str) -> Any:
     """A limit's value as JSON has it, `true` or `[0.01, 10]`, or as `told_limit` tells it, `yes` or `0.01 to 10`.
 

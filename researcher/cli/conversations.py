@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from policies.answers.moments import moment
 from policies.terminal.commands import argument, option
 from policies.terminal.printing import say
 from researcher.cli.access import Missing, connect, credentials_option
@@ -28,7 +29,7 @@ def messages(*, credentials: Sequence[str], out: Path) -> int:
         say("No hospital has asked anything.")
     for name, thread in threads.items():
         for one in thread:
-            say(f"{name} {one.at[:16]} {one.side}: {one.text}")
+            say(f"{name} {moment(one.at)} {one.side}: {one.text}")
         if count := waiting.get(name):
             say(f"{name}: {count} question{'s wait' if count > 1 else ' waits'} for your answer")
     return missing.status

@@ -9,6 +9,7 @@ from rich.console import Group
 from datasites.console.answers import read_row
 from datasites.console.shown.review_card import OF, bar, cost_rows, elsewhere, findings, pairs, review_card, sections
 from datasites.review.review import Cost, Review
+from policies.answers.moments import day, moment
 from policies.answers.odds import unit_of
 from policies.errors import ConfigError
 from policies.terminal.rich_terminal import line
@@ -50,10 +51,10 @@ def _rows(review: Review) -> list[tuple[str, str]]:
     state = review.state + (f" by {review.decided_by}" if review.decided_by else "")
     if review.state == "pending":
         state += f", {review.votes_given} of {review.approvals_needed} votes"
-    enrolled = f", enrolled {review.enrolled_since[:10]}" if review.enrolled_since else ""
+    enrolled = f", enrolled {day(review.enrolled_since)}" if review.enrolled_since else ""
     said = review.words.get("purpose", "")
     rows = [
-        ("request", f"{review.id[:8]}, {state}, submitted {review.submitted[:16]}"),
+        ("request", f"{review.id[:8]}, {state}, submitted {moment(review.submitted)}"),
         ("study", f"{review.plan.get('study', '')}, on dataset {review.plan.get('dataset', '')}"),
         ("researcher", review.researcher + enrolled),
         *([("in their words", said if len(said) <= _MOST_SAID else f"{said[:_MOST_SAID]} …")] if said else []),

@@ -12,6 +12,7 @@ from rich.console import Group
 from datasites.console.answers import read_row
 from datasites.review.review import MOST_LAYERS, Cost, Review, Scope
 from policies.answers import rounded
+from policies.answers.moments import moment
 from policies.answers.odds import percent, unit_of
 from policies.answers.rehearsals import duration
 from policies.graphs.losses.loss_summary import LossSummary
@@ -103,7 +104,7 @@ def _request(review: Review) -> list[tuple[str, str]]:
     rows = [
         ("request", review.id),
         ("state", review.state + (f": {review.reason}" if review.reason else "")),
-        ("submitted", review.submitted),
+        ("submitted", moment(review.submitted)),
         ("digest", review.digest),
     ]
     if review.decided_by:
@@ -116,7 +117,7 @@ def _request(review: Review) -> list[tuple[str, str]]:
     rows += _rehearsal(review)
     if review.unanswered:
         rows.append(("waits for", f"the researcher's answer to {review.unanswered} question(s)"))
-    return [*rows, *((f"{one.at[:16]} {one.side}", f"{one.author}: {one.text}") for one in review.thread)]
+    return [*rows, *((f"{moment(one.at)} {one.side}", f"{one.author}: {one.text}") for one in review.thread)]
 
 
 def _rehearsal(review: Review) -> list[tuple[str, str]]:

@@ -18,6 +18,7 @@ from datasites.notices.notice import OF_A_REQUEST
 from datasites.notices.notice_book import NoticePage
 from policies.answers import rounded
 from policies.answers.limit_values import told_limit
+from policies.answers.moments import day, moment
 from policies.answers.runs import CANARY
 from policies.budget.limit_changes import LimitChange
 from policies.terminal.rich_terminal import PlainTable, line
@@ -152,7 +153,10 @@ def limits_table(content: object) -> Group:
     told: list[Any] = []
     for one in answer.proposals:
         behind = ", ".join((one.by, *one.confirmed))
-        told += [line(f"Proposal {one.id} of {behind}, until {one.expires}: {one.reason}"), *_changes(one.changes)]
+        told += [
+            line(f"Proposal {one.id} of {behind}, until {moment(one.expires)}: {one.reason}"),
+            *_changes(one.changes),
+        ]
     return Group(*told, table)
 
 
@@ -225,7 +229,7 @@ def researcher_table(rows: object) -> PlainTable:
     )
     for row in read_rows(ResearcherRow, rows):
         days = str(row.days_left) if row.state == "valid" else ""
-        table.add_row(row.email, _state(row.state), row.issued[:10], row.expires[:10], days)
+        table.add_row(row.email, _state(row.state), day(row.issued), day(row.expires), days)
     return table
 
 
@@ -235,7 +239,7 @@ def staff_table(rows: object) -> PlainTable:
     for row in read_rows(StaffRow, rows):
         set_up = ["set" if one else "" for one in (row.password, row.second_factor)]
         role = f"{row.role} (proposed: {row.proposed_role})" if row.proposed_role else row.role
-        table.add_row(row.name, role, row.added_at, row.added_by, *set_up)
+        table.add_row(row.name, role, moment(row.added_at), row.added_by, *set_up)
     return table
 
 
@@ -254,7 +258,7 @@ def notice_table(content: object) -> Group:
     for one in page.notices:
         mark = "" if one.id <= page.read_up_to else "new"
         about = one.about[:8] if one.kind in OF_A_REQUEST else one.about
-        table.add_row(mark, one.at[:16], one.kind, about, one.text)
+        table.add_row(mark, moment(one.at), one.kind, about, one.text)
     return Group(table, line(f"{page.unread} unread"))
 
 

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from datasites.pages.frame.state_words import role_word, state_word
 from datasites.pages.languages.in_templates import speak
-from datasites.pages.languages.languages import Language, as_time
+from datasites.pages.languages.languages import Language
 from datasites.review.page import TEMPLATES as OF_RECORDS
 from policies.untrusted_text import shown
 
@@ -47,7 +47,7 @@ def make_environment(language: Language) -> Environment:
     environment.filters.update(
         moment=language.moment,
         day=language.day,
-        iso=lambda when: as_time(when).isoformat(timespec="seconds"),
+        iso=language.iso,
         paragraphs=_paragraphs,
     )
     return environment

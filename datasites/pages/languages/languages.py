@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cache, lru_cache
 from pathlib import Path
 from types import MappingProxyType
@@ -19,6 +19,7 @@ from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
 
 from datasites.pages.languages.recalled import Recalled
+from policies.answers import moments
 from policies.answers.rounded import rounded_down, rounded_up
 from policies.answers.sentence import Sentence
 
@@ -101,20 +102,24 @@ class Language:
         return self.percent(math.ceil(round(1000 * share, 6)) / 1000, 1)
 
     def moment(self, when: str | float | datetime) -> str:
-        """A time of day on a date, on the hospital's clock.
+        """A time of day on a date, on the hospital's clock; alike in every language, and in the terminal.
 
         Args:
             when: ISO 8601, or seconds since 1970, or a time; one without a zone is UTC.
         """
-        return _moment(as_time(when).replace(microsecond=0), str(self.locale))
+        return moments.moment(when)
+
+    def iso(self, when: str | float | datetime) -> str:
+        """A time of day as ISO 8601 has it, for programs."""
+        return moments.as_time(when).isoformat(timespec="seconds")
 
     def duration(self, seconds: float) -> str:
         """About how long, in its largest unit."""
         return dates.format_timedelta(timedelta(seconds=seconds), locale=self.locale)
 
     def day(self, when: str | float | datetime) -> str:
-        """A date, on the hospital's clock."""
-        return dates.format_date(as_time(when).date(), "medium", locale=self.locale)
+        """A date, likewise."""
+        return moments.day(when)
 
 
 # A list has the same numbers and moments on each visit, and Babel takes long with each.
@@ -126,20 +131,6 @@ def _number(value: float, pattern: str, locale: str) -> str:
 @lru_cache(MOST_KEPT)
 def _percent(share: float, pattern: str, locale: str) -> str:
     return numbers.format_percent(share, format=pattern, locale=locale)
-
-
-@lru_cache(MOST_KEPT)
-def _moment(when: datetime, locale: str) -> str:
-    return dates.format_datetime(when, "medium", locale=locale)
-
-
-def as_time(when: str | float | datetime) -> datetime:
-    """A time on the hospital's clock; see `Language.moment`."""
-    if isinstance(when, str):
-        when = datetime.fromisoformat(when)
-    elif not isinstance(when, datetime):
-        when = datetime.fromtimestamp(when, UTC)
-    return (when if when.tzinfo else when.replace(tzinfo=UTC)).astimezone()
 
 
 @cache

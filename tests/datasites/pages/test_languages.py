@@ -19,7 +19,7 @@ from support.console_pages import ADMIN_NAME, ConsoleOfFakes
 from datasites.pages.languages.languages import CATALOGUES, SENTENCES, catalogue_file, preferred, read_languages
 from datasites.review import channels, contradicting, earlier, findings, misleading, questions, reviewing, wording
 from datasites.rules import verdict
-from policies.answers import odds
+from policies.answers import moments, odds
 from policies.answers.sentence import said
 from policies.budget.limit_changes import MEANS
 from policies.plans.words.statement import Statement
@@ -168,7 +168,7 @@ def test_a_choice_goes_before_what_a_browser_asks_for(chosen: str, accepted: str
     assert preferred(read_languages(), chosen, accepted).code == code
 
 
-def test_numbers_and_dates_are_written_as_each_language_writes_them() -> None:
+def test_numbers_are_written_as_each_language_writes_them_and_dates_alike() -> None:
     english, chinese = read_languages().values()
     when = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)
     assert (english.number(12345), english.number(1234.5), english.number(0.123456, 4)) == (
@@ -177,8 +177,9 @@ def test_numbers_and_dates_are_written_as_each_language_writes_them() -> None:
         "0.1235",
     )
     assert (english.percent(0.125), chinese.percent(0.125, 1)) == ("12%", "12.5%")
-    assert (english.day(when), chinese.day(when)) == ("Nov 27, 2026", "2026年11月27日")
     assert english.day("2026-11-27T12:00:00") == english.day(when.timestamp()) == english.day(when)
+    assert english.day(when) == chinese.day(when) == moments.day(when)  # and as a terminal tells them
+    assert english.moment(when) == chinese.moment(when) == moments.moment(when)
     assert english.ngettext("%(count)s row", "%(count)s rows", 1) == "1 row"
     assert english.ngettext("%(count)s row", "%(count)s rows", 2000) == "2,000 rows"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from policies.answers.limit_values import read_limit, told_limit
+from policies.answers.limit_values import read_limit, told_limit, typed_limit
 from policies.budget.limit_changes import by_name
 from policies.budget.limits import DatasetLimits, PrivacyBudget
 
@@ -48,3 +48,11 @@ def test_every_number_of_a_limit_is_told_to_its_last_digit() -> None:
     for name, value in by_name(DatasetLimits(total=PrivacyBudget(8.123456789012345, 1.2345678901234567e-07))).items():
         if not isinstance(value, list) or name != "model_sources":
             assert read_limit(told_limit(value)) == value
+
+
+@pytest.mark.parametrize("limits", [DatasetLimits(), DatasetLimits(model_sources=(), allow_non_private=True)], ids=str)
+def test_what_is_to_be_typed_of_a_limit_is_read_as_the_limit(limits: DatasetLimits) -> None:
+    for value in by_name(limits).values():
+        assert read_limit(typed_limit(value)) == value
+    assert typed_limit(False) == "no" and typed_limit(8.0) == "8" and typed_limit((0.01, 10.0)) == "0.01 to 10"
+    assert typed_limit(["built_in", "graph"]) == '["built_in", "graph"]'
