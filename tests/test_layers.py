@@ -398,6 +398,10 @@ HOUSE: dict[str, dict[str, str]] = {
         "policies": "errors terminal",
         "datasites": "assets config datasets files ingestion sources state",
     },
+    "datasites.launching": {
+        "policies": "errors terminal",
+        "datasites": "assets config files first_settings hospitals_file prepare sources web",
+    },
     "datasites.pages.decisions": {
         "policies": "answers budget errors graphs ledger plans",
         "datasites": "approvals code_requests console pages.frame pages.languages review rules",

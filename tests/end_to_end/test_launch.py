@@ -23,8 +23,9 @@ from support.waiting import wait_for
 
 from datasites.config import DatasiteConfig
 from datasites.files.state_folder import StateFolder
+from datasites.launching.wanted import Wanted, described, made_ready
 from datasites.prepare import stored_pictures, write_config
-from launch_datasites import Wanted, _check, described, make_program
+from launch_datasites import make_program
 from policies.errors import ConfigError
 
 
@@ -87,10 +88,10 @@ def test_what_is_not_read_again_is_told_and_config_toml_keeps_where_the_pictures
     images, labels = draw_pictures(60, seed=0)
     np.savez(tmp_path / "pictures.npz", images=images, labels=labels, class_names=["dark", "bright"])
     named = ("--state", tmp_path, "--name", "a", "--port", str(free_port()))
-    (state,) = _check(_described(*named, "--data_path", tmp_path / "pictures.npz"), tmp_path)
+    (state,) = made_ready(_described(*named, "--data_path", tmp_path / "pictures.npz"), tmp_path)
     before = state.config.read_bytes()
     capsys.readouterr()
-    _check(_described(*named, "--data_path", "/nonexistent", "--image_size", "8"), tmp_path)
+    made_ready(_described(*named, "--data_path", "/nonexistent", "--image_size", "8"), tmp_path)
     told = capsys.readouterr().out
     assert "Not read again: data_path" in told and "/nonexistent was asked" in told and "8 x 8 was asked" in told
     assert state.config.read_bytes() == before
@@ -101,10 +102,10 @@ def test_a_hospital_that_exists_is_checked_and_its_config_is_not_written(tmp_pat
     np.savez(tmp_path / "pictures.npz", images=images, labels=labels, class_names=["dark", "bright"])
     named = ("--state", tmp_path, "--name", "a", "--port", free_port(), "--data_path", tmp_path / "pictures.npz")
     (config,) = _described(*named)
-    (state,) = _check([config], tmp_path)
+    (state,) = made_ready([config], tmp_path)
     state.config.write_text("# ours\n" + state.config.read_text())
     before = state.config.read_bytes()
-    _check([config], tmp_path)
+    made_ready([config], tmp_path)
     assert state.config.read_bytes() == before
 
 
@@ -153,4 +154,4 @@ def test_a_taken_port_is_told_with_the_option_that_chooses_others(tmp_path: Path
     with socket.create_server(("127.0.0.1", 0)) as taken:
         config = DatasiteConfig(name="north", port=taken.getsockname()[1])
         with pytest.raises(ConfigError, match="choose another port: --port, or port of its table in --config"):
-            _check([config], tmp_path)
+            made_ready([config], tmp_path)

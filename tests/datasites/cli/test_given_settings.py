@@ -16,8 +16,8 @@ from datasites.cli.program import make_program
 from datasites.cli.state_option import chosen_state
 from datasites.config import DatasiteConfig
 from datasites.files.state_folder import StateFolder
+from datasites.launching.wanted import Wanted, described, started_as_they_are
 from datasites.sources.dataset_settings import DatasetSettings
-from launch_datasites import Wanted, described, started_as_they_are
 from policies.budget.limits import DatasetLimits
 from policies.errors import ConfigError
 

@@ -10,9 +10,9 @@ import references
 from support.painting import Paint
 
 import launch_datasites
+from datasites.launching.wanted import Wanted, described
 from datasites.sources.read_listing import list_pictures
 from datasites.sources.sites import common_form, datasite_names, list_sites
-from launch_datasites import Wanted, described
 from policies.errors import ConfigError, DataError, IdentitySuspected
 
 
