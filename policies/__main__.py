@@ -12,21 +12,30 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from policies.errors import ConfigError
 from policies.terminal.commands import Commands, option, option_of, path, refuse_together, run, switch
 from policies.terminal.printing import say, say_json, show_everything
+from policies.whole_file import check_writable, write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 NOT_PASSED, NOT_RUN = 1, 2
+INTERRUPTED = 130  # as shells have it
 DEFAULT_PICTURE = "out/audit.png"
+RESULT, PICTURE = "The result", "The picture"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; returns the exit status: 0, 1 for an audit that did not pass, 2 for one that could not run."""
+    """Runs one command; returns the exit status.
+
+    0; 1 for an audit that did not pass, 2 for one that could not run or be written, 130 for one that a person stopped.
+    """
     show_everything()
-    return run(make_program(), arguments, failed=NOT_RUN)
+    try:
+        return run(make_program(), arguments, failed=NOT_RUN)
+    except KeyboardInterrupt:
+        say("Stopped. Nothing was measured to its end, and nothing is written.", to_errors=True)
+        return INTERRUPTED
 
 
 def make_program() -> Commands:
@@ -53,18 +62,21 @@ def audit(
 
     refuse_together({"--no_picture": no_picture, "--picture": picture is not None})
     given = {name: value for name, value in settings.items() if value is not None}
+    drawn = None if no_picture else picture or (json_file.with_suffix(".png") if json_file else path(DEFAULT_PICTURE))
+    for file, what in ((json_file, RESULT), (drawn, PICTURE)):
+        if file is not None:
+            check_writable(file, what)
     result = run_audit(broken=fault, unit=unit, seed=seed, **given)
+    say_json(result.to_dict())  # first: whatever becomes of the files, what was measured is told
     if json_file:
-        _write(json_file, json.dumps(result.to_dict()) + "\n")
-    if not no_picture:
-        from policies.audit_picture import write_picture
+        write_whole(json_file, f"{json.dumps(result.to_dict())}\n".encode(), RESULT)
+    if drawn is not None:
+        from policies.audit_picture import picture as png_of
 
-        file = picture or (json_file.with_suffix(".png") if json_file else path(DEFAULT_PICTURE))
         subject = "Sound training" if fault is None else f"Training with {fault}"
         title = f"{subject} (unit: {unit}): the audit {'passes' if result.passed else 'does not pass'}"
-        write_picture(file, result, title=title)
-        say(f"Drawn: {file}", to_errors=True)
-    say_json(result.to_dict())
+        write_whole(drawn, png_of(result, title=title), PICTURE)
+        say(f"Drawn: {drawn}", to_errors=True)
     return 0 if result.passed else NOT_PASSED
 
 
@@ -91,14 +103,6 @@ def _settings() -> list[click.Parameter]:
     from policies.settings import declared
 
     return [option_of(declared(RunSpec)[name], choices=()) for name in ("engine", "device")]
-
-
-def _write(file: Path, text: str) -> None:
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
-    except OSError as error:
-        raise ConfigError(f"The result cannot be written to {file}: {error.strerror}. Give another path.") from error
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Protocol
 
 import matplotlib as mpl
@@ -19,7 +18,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from policies.answers import rounded
-from policies.errors import ConfigError
 
 DPI = 200
 SIZE_INCHES = (7.6, 4.6)
@@ -76,25 +74,6 @@ class Measured(Protocol):
 
     @property
     def expected_spread(self) -> float: ...
-
-
-def write_picture(path: Path, result: Measured, *, title: str) -> None:
-    """Draws an audit into a PNG file.
-
-    Args:
-        path: Of the file; its folders are made.
-        result: What the audit measured.
-        title: The heading: what was audited, and whether it passed.
-
-    Raises:
-        ConfigError: The file cannot be written.
-    """
-    content = picture(result, title=title)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    except OSError as error:
-        raise ConfigError(f"The picture cannot be written to {path}: {error.strerror}. Give another path.") from error
 
 
 def picture(result: Measured, *, title: str) -> bytes:

@@ -108,7 +108,8 @@ def test_the_picture_is_a_png_whose_folders_are_made(audited, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--break", "everything"], ["--unit", "ward"], ["--engine", "own"], ["--device", "tpu"]]
+    "arguments",
+    [["--break", "everything"], ["--unit", "ward"], ["--engine", "own"], ["--device", "tpu"], ["--seed", "-1"]],
 )
 def test_an_audit_that_cannot_run_is_neither_passed_nor_failed(arguments, capsys):
     assert main(["audit", "--seed", "1", *arguments]) == 2
@@ -118,13 +119,51 @@ def test_an_audit_that_cannot_run_is_neither_passed_nor_failed(arguments, capsys
 
 
 @pytest.mark.parametrize("option", ["--json", "--picture"])
-def test_an_audit_that_cannot_be_written_is_neither_passed_nor_failed(audited, option, tmp_path, capsys):
-    file = tmp_path / "file"
-    file.touch()
-    assert main(["audit", "--seed", "1", option, str(file / "audit")]) == 2
+@pytest.mark.parametrize("name", ["file/audit", "folder"])
+def test_an_audit_that_cannot_be_written_is_refused_before_it_runs(option, name, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("datasites.training.privacy_audit.run_audit", lambda **settings: pytest.fail("it ran"))
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    assert main(["audit", "--seed", "1", option, str(tmp_path / name)]) == 2
     printed = capsys.readouterr()
-    assert printed.err.startswith("WW801: ")
+    assert printed.err.startswith("WW801: ") and str(tmp_path / name) in printed.err
     assert not printed.out
+
+
+def test_a_disk_that_is_full_in_the_end_takes_neither_the_result_nor_the_file_that_was_there(tmp_path):
+    (tmp_path / "audit.json").write_text("an earlier audit\n")
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)); "
+    ignored = "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+    program = f"{ignored}{limit}from policies.__main__ import main; raise SystemExit(main())"
+    command = [sys.executable, "-c", program, "audit", "--json", "audit.json", "--no_picture"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROJECT)}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=CEILING_SECONDS
+    )
+    assert done.returncode == 2, done.stderr
+    assert list(json.loads(done.stdout)) == KEYS
+    assert done.stderr == "WW801: The result cannot be written to audit.json: File too large. Give another path.\n"
+    assert [file.read_text() for file in tmp_path.iterdir()] == ["an earlier audit\n"]
+
+
+def test_a_result_goes_through_a_link_and_into_a_pipe_and_leaves_both_as_they_are(audited, tmp_path, capsys):
+    (tmp_path / "link.json").symlink_to(tmp_path / "audit.json")
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    for name in ("link.json", "pipe"):
+        _, found = audit(capsys, "--json", str(tmp_path / name))
+    assert json.loads((tmp_path / "audit.json").read_text()) == json.loads(os.read(reader, 1 << 16)) == found
+    assert (tmp_path / "link.json").is_symlink() and (tmp_path / "pipe").is_fifo()
+    os.close(reader)
+
+
+def test_an_audit_that_a_person_stops_says_so_in_one_line(monkeypatch, capsys):
+    def stopped(**settings):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("datasites.training.privacy_audit.run_audit", stopped)
+    assert main(["audit", "--no_picture"]) == 130
+    assert capsys.readouterr() == ("", "Stopped. Nothing was measured to its end, and nothing is written.\n")
 
 
 # --- the drawing --------------------------------------------------------------------------------------------

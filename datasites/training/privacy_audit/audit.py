@@ -111,11 +111,13 @@ def run_audit(
             result counts.
 
     Raises:
-        PlanError: An unknown fault, unit, engine or device.
+        PlanError: An unknown fault, unit, engine or device, or a seed below 0 or of more than 128 bits.
     """
     validate.choice("unit", unit, UNITS)
     if broken is not None:
         validate.choice("broken", broken, FAULTS)
+    if seed is not None:
+        validate.integer("seed", seed, low=0, high=2**128 - 1)
     subject = Subject(broken, seed, engine, device, process_group)
     scores = canary_round(subject, unit=unit, claimed_epsilon=claimed_epsilon)
     checks = canary_checks(scores, claimed_epsilon=claimed_epsilon)
