@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from policies.errors import ConfigError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def write(path: Path | str, content: bytes | str) -> Path:
@@ -27,7 +30,8 @@ def write(path: Path | str, content: bytes | str) -> Path:
             os.fsync(file.fileno())
         part.replace(path)
     except OSError as error:
-        raise ConfigError(f"{path} cannot be written ({error.strerror}). Choose a folder you may write to.") from error
+        advice = "Make room, or choose another folder" if error.errno in _FULL else "Choose a folder you may write to"
+        raise ConfigError(f"{path} cannot be written ({error.strerror}). {advice}.") from error
     finally:
         with contextlib.suppress(OSError):  # it is gone once it has become `path`
             part.unlink()

@@ -9,6 +9,8 @@ from policies.errors import ConfigError
 from policies.terminal.commands import path
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from datasites.files.state_folder import StateFolder
 
 
@@ -26,6 +28,21 @@ def chosen_state(chosen: Chosen, *, must_exist: bool = True) -> StateFolder:
     if chosen.state is None and not chosen.name:
         raise ConfigError("Say which datasite: --name hospital_a, or --state with its state folder.")
     state = StateFolder(chosen.state or path("state") / (chosen.name or ""))
-    if must_exist and not state.config.exists():
+    try:
+        exists = state.config.exists()
+    except PermissionError as error:
+        raise ConfigError(
+            f"The state folder {state.path} is closed to this account{_owned(state.path)}. Run the command as whom it "
+            "belongs to."
+        ) from error
+    if must_exist and not exists:
         raise ConfigError(f"No datasite at {state.path}. Run 'python -m datasites init' or launch_datasites.py first.")
     return state
+
+
+def _owned(folder: Path) -> str:
+    """Whose a folder is, in words; nothing where that cannot be seen."""
+    try:
+        return f": it is {folder.owner()}'s"
+    except (OSError, KeyError):  # it lies in a closed folder, or its account is gone
+        return ""

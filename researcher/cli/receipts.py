@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -24,8 +25,11 @@ def receipts(*, credentials: Sequence[str], out: Path) -> int:
 
     missing = Missing()
     with connect(credentials) as federation:
-        for file in Submission.load(federation, out).receipts(out / RECEIPTS, on_missing=missing):
-            say(file)
+        files = Submission.load(federation, out).receipts(out / RECEIPTS, on_missing=missing)
+    for file in files:
+        say(file)
+    if not files and not missing.status:
+        say("No hospital has approved the request, so there is no receipt yet.")
     return missing.status
 
 
@@ -36,6 +40,11 @@ def verify(*, file: Path, key: Path, gram: Path | None) -> None:
 
     try:
         published = _text(key).strip() if key.is_file() else str(key)
+        if not re.fullmatch("[0-9a-f]{64}", published):
+            raise ConfigError(
+                f"{key} is no public key of a datasite: neither a file that holds one nor 64 lower-case hexadecimal "
+                "digits. Give the .key file that lies beside the receipt, or better what the hospital publishes."
+            )
         stated = receipt.verify(_text(file), published)
     except OSError as error:
         raise ConfigError(f"{error.filename} cannot be read.") from error

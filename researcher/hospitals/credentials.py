@@ -8,6 +8,7 @@ from __future__ import annotations
 import glob
 import ipaddress
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -77,7 +78,8 @@ class Credentials:
             path: The file that the hospital's admin handed over.
 
         Raises:
-            ConfigError: It is missing, not a credentials file, or one of a version without certificates.
+            ConfigError: It is missing or may not be read, is no credentials file, or one of a version without
+                certificates.
         """
         try:
             values = json.loads(path.read_text(encoding="utf-8-sig"))  # an editor may have put a mark before it
@@ -90,7 +92,12 @@ class Credentials:
             raise ConfigError(
                 f"{path} is not UTF-8. Ask the hospital for the file again, or save it as UTF-8."
             ) from error
-        except (OSError, ValueError, RecursionError) as error:
+        except OSError as error:
+            raise ConfigError(
+                f"The credentials file {path} cannot be read ({error.strerror}). Run the command as whom it belongs "
+                "to, or give a file that you may read."
+            ) from error
+        except (ValueError, RecursionError) as error:
             raise ConfigError(f"{path} is not a credentials file of a datasite.") from error
         if isinstance(values, dict) and "password" in values and "certificate" not in values:
             raise ConfigError(
@@ -146,9 +153,27 @@ def read_credentials(credentials: str | Path | Iterable[str | Path | Credentials
         if isinstance(one, Credentials):
             yield one
             continue
-        files = sorted(glob.glob(str(one))) or [str(one)]  # noqa: PTH207 - a pattern may be absolute
-        for file in files:
+        files = sorted(glob.glob(str(one)))  # noqa: PTH207 - a pattern may be absolute
+        if not files:
+            _check_searched(str(one))
+        for file in files or [str(one)]:
             yield Credentials.from_file(Path(file))
+
+
+def _check_searched(pattern: str) -> None:
+    """Refuses a pattern that fits nothing where folders that it leads into are closed to whoever asks.
+
+    Raises:
+        ConfigError: One is.
+    """
+    parts = Path(pattern).parts[:-1]
+    for length in range(1, len(parts) + 1):
+        for folder in sorted(glob.iglob(str(Path(*parts[:length])))):  # noqa: PTH207
+            if Path(folder).is_dir() and not os.access(folder, os.R_OK | os.X_OK):
+                raise ConfigError(
+                    f"No credentials file {pattern} was found, and {folder} is closed to this account. Run the command "
+                    "as whom it belongs to, or give a file that you may read: --credentials."
+                )
 
 
 def once_each(credentials: Iterable[Credentials]) -> list[Credentials]:

@@ -220,12 +220,20 @@ def client_context(credentials: Credentials) -> ssl.SSLContext:
         context.load_verify_locations(cadata=credentials.authority)
         with _in_memory(credentials.certificate + credentials.key) as file:
             context.load_cert_chain(file)
-    except (ssl.SSLError, OSError, ValueError) as error:
-        raise ConfigError(
-            f"The certificate in the credentials for '{credentials.datasite}' cannot be used. Ask the hospital for "
-            "the file again."
-        ) from error
+    except OSError as error:
+        if not isinstance(error, ssl.SSLError):  # this machine's matter: too many files are open, or none may be made
+            raise ConfigError(f"TLS to '{credentials.datasite}' cannot be prepared here: {error.strerror}.") from error
+        raise _unusable(credentials) from error
+    except ValueError as error:
+        raise _unusable(credentials) from error
     return context
+
+
+def _unusable(credentials: Credentials) -> ConfigError:
+    return ConfigError(
+        f"The certificate in the credentials for '{credentials.datasite}' cannot be used. Ask the hospital for the "
+        "file again."
+    )
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from typing import Any
 import click
 import pytest
 import references
+from support.closed_folders import run_shut_out
 
 from datasites.cli import console, main
 from datasites.files.state_folder import StateFolder
@@ -266,3 +267,15 @@ def test_an_export_to_where_nothing_can_be_written_says_so_and_leaves_nothing(
 
 def _no_room(descriptor: int) -> None:
     raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("words", [["requests"], ["budget"], ["doctor"], ["approve", "0123abcd"], ["ledger", "verify"]])
+def test_a_state_folder_of_another_account_is_said_to_be_one(words: list[str], tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    (closed / "config.toml").touch()
+    closed.chmod(0)
+    done = run_shut_out("datasites", [*words, "--state", "closed"], tmp_path)
+    closed.chmod(0o700)
+    told = f"WW801: The state folder closed is closed to this account: it is {closed.owner()}'s. Run the command as"
+    assert done.returncode == 1 and done.stderr.startswith(told), done.stderr

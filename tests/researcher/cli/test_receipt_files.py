@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from support.signed_studies import write_study
@@ -34,3 +36,26 @@ def test_another_encoding_is_named(receipts: Path, name: str, capsys: pytest.Cap
     assert main(["receipt", "verify", str(receipt), "--key", str(key)]) != 0
     said = " ".join(capsys.readouterr().err.split())
     assert name in said.replace(" ", "") and "is not UTF-8" in said
+
+
+@pytest.mark.parametrize("content", [None, "", "AB" * 32, "ab" * 31])
+def test_what_is_no_public_key_is_not_said_to_be_another_key(
+    receipts: Path, content: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = receipts / "given.key"
+    if content is not None:
+        key.write_text(content)
+    assert main(["receipt", "verify", str(receipts / "north.receipt.json"), "--key", str(key)]) == 1
+    assert f"{key} is no public key of a datasite" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("files", "told"), [((), "No hospital has approved"), (("north.receipt.json",), "north.rec")])
+def test_receipts_that_there_are_none_of_are_said_to_be_missing(
+    files: tuple[str, ...], told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = SimpleNamespace(receipts=lambda folder, on_missing: [Path(file) for file in files])
+    monkeypatch.setattr("researcher.cli.receipts.connect", lambda credentials: nullcontext())
+    monkeypatch.setattr("researcher.studies.submission.Submission.load", lambda federation, folder: asked)
+    assert main(["receipts", "--out", "anywhere"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == 1 and said[0].startswith(told)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import os
+import resource
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -14,6 +16,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from support.closed_folders import run_shut_out
 from support.hostile_texts import raw_in
 from support.researchers_ports import ANNA, OpenPort, enrolment, served
 from support.waiting import CEILING_SECONDS
@@ -266,3 +269,40 @@ def test_a_file_that_holds_no_credentials_is_refused(tmp_path: Path, content: st
 def test_a_pattern_that_no_file_fits_is_told_as_one(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no credentials file .*\*\.json\. .* launch_datasites"):
         list(read_credentials(tmp_path / "*.json"))
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ([], "No credentials file state/*/credentials/*.json was found, and state/north is closed to this account."),
+        (["--credentials", "state/north/a.json"], "and state/north is closed to this account."),
+        (["--credentials", "a.json"], "The credentials file a.json cannot be read (Permission denied)."),
+    ],
+)
+def test_what_another_account_may_not_read_is_not_said_to_be_missing_or_no_credentials(
+    given: list[str], told: str, tmp_path: Path
+) -> None:
+    (tmp_path / "state" / "north").mkdir(parents=True)
+    (tmp_path / "a.json").write_text("{}")
+    for closed in (tmp_path / "state" / "north", tmp_path / "a.json"):
+        closed.chmod(0)
+    done = run_shut_out("researcher", ["catalog", *given], tmp_path)
+    (tmp_path / "state" / "north").chmod(0o700)
+    assert done.returncode == 1 and told in done.stderr, done.stderr
+
+
+def test_too_many_open_files_are_not_said_to_be_a_wrong_certificate(north: OpenPort) -> None:
+    credentials, taken = north.credentials(), []
+    client_context(credentials)  # what is imported on the way is
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, limits[0]), limits[1]))
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            while True:
+                taken.append(os.dup(0))
+        with pytest.raises(ConfigError, match="TLS to 'north' cannot be prepared here: Too many open files"):
+            client_context(credentials)
+    finally:
+        for descriptor in taken:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
