@@ -13,6 +13,12 @@ from policies.errors import ConfigError
 
 _TIME = re.compile(r"(?:(?P<days>\d+)-)?(?P<hours>\d+):(?P<minutes>\d+):\d+")
 
+# No fault of the cluster's: kernels are compiled by the datasite's machine, for its own GPUs alone.
+_WITHOUT_KERNELS = (
+    "private training with a GPU takes torch's operations there, as no kernels are compiled for the cluster: each "
+    "step makes gradients and noise more slowly, with the same results"
+)
+
 
 def slurm(examined: ExaminedDatasite) -> Iterator[Finding]:
     """Whether Slurm takes a run, and whether it would be closed in on the node that it gets."""
@@ -69,6 +75,8 @@ def _of_trial(trial: Trial | None, cluster: Slurm, gpus: int, *, required: bool)
         yield Finding("Slurm", PROBLEM, f"node {trial.node}: {why}", advice)
     if not problems:
         yield Finding("Slurm", OK, f"a step on node {trial.node} can be closed in")
+    if gpus:
+        yield Finding("Slurm", OK, _WITHOUT_KERNELS)
 
 
 def _minutes(partition: dict[str, str]) -> int | None:

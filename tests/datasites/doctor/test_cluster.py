@@ -45,6 +45,7 @@ def test_a_cluster_that_takes_runs_passes_with_its_version(running: Cluster, sta
     found = findings(state)
     assert [one.level for one in found] == [OK, OK, OK], found
     assert found[0].text.startswith("slurm") and "can be closed in" in found[2].text
+    assert not any("kernels" in one.text for one in found)  # without a GPU there is none to miss
     assert list(examine(ExaminedDatasite(state), (machine.sandbox, machine.gpu))) == []
 
 
@@ -70,6 +71,8 @@ def test_what_a_node_does_not_see_or_give_is_told(
     told = [one.text for one in found if one.level == PROBLEM]
     assert any("does not see" in text and "nowhere" in text for text in told)
     assert any("a run is to have 1 GPUs and can open" in text for text in told)
+    (slower,) = [one.text for one in found if "kernels" in one.text]
+    assert "each step makes gradients and noise more slowly, with the same results" in slower
 
 
 def test_programs_that_are_not_there_are_told(state: StateFolder) -> None:
