@@ -17,7 +17,7 @@ from policies.plans.kinds import Plan
 from policies.plans.releases import EvaluationPlan, GramPlan, StatisticsPlan
 from policies.plans.server.beside import word_of
 from policies.plans.server.local_part import keeps_part, local
-from policies.plans.training import TrainingPlan
+from policies.plans.training import ModelSpec, TrainingPlan
 
 TRAINS = (
     "Trains the model {model} on this hospital's pictures: {steps} steps in all, each on a random draw of {share} of "
@@ -67,6 +67,36 @@ ONCE: Mapping[str, str] = MappingProxyType(
     }
 )
 """What is said of a plan of one round, in place of what counts rounds."""
+OF_AN_OWN_MODEL: Mapping[str, str] = MappingProxyType(
+    {
+        TRAINS: (
+            "Trains the researcher's own model on this hospital's pictures: {steps} steps in all, each on a random "
+            "draw of {share} of all {unit}s. Each {unit} adds at most a fixed amount to a step, then noise is added."
+        ),
+        TRAINS_ALLOCATED: (
+            "Trains the researcher's own model on this hospital's pictures: {steps} steps in all, which are {passes} "
+            "passes of {of} steps. In each pass every {unit} is in exactly one step, which is drawn at random for each "
+            "{unit} alone. Each {unit} adds at most a fixed amount to a step, then noise is added."
+        ),
+        TRAINS_ON_ALL: (
+            "Trains the researcher's own model on this hospital's pictures: {steps} steps in all, each on all {unit}s. "
+            "Each {unit} adds at most a fixed amount to a step, then noise is added. Nobody is drawn at random, and no "
+            "draw is needed: epsilon adds up the noise of the steps alone."
+        ),
+        TRAINS_OPENLY: (
+            "Trains the researcher's own model on this hospital's pictures, {steps} steps in all, without noise and "
+            "without a bound on what one picture adds."
+        ),
+        EVALUATES: (
+            "Counts how often the researcher's own model is right on this hospital's pictures, {rounds} times, with "
+            "noise."
+        ),
+        ONCE[EVALUATES]: (
+            "Counts how often the researcher's own model is right on this hospital's pictures, once, with noise."
+        ),
+    }
+)
+"""What is said of an own model, which has no name that says anything, in place of what names a built-in one."""
 GRAM_LEAVES = (
     "{numbers} numbers leave, once, with noise on every one: sums over all {unit}s. No one {unit}'s own numbers are "
     "among them."
@@ -110,13 +140,13 @@ FROM_A_STUDY = (
     "study {study}."
 )
 FROM_AN_OWN_GRAPH = (
-    "The researcher's own network, not one of the platform's: a graph of {operators} operators with {numbers} trained "
+    "The researcher's own model, not one of the platform's: a graph of {operators} operators with {numbers} trained "
     "numbers, {multiplications} multiplications for a picture. It holds no code. That no picture of a batch meets "
     "another in it is proved, here and again before each run. The researcher sends its first weights with the first "
     "round of {rounds}; the plan does not say what they were made from, and taking them in costs no epsilon."
 )
 FROM_A_STUDY_WITH_AN_OWN_GRAPH = (
-    "The researcher's own network, not one of the platform's: a graph of {operators} operators with {numbers} trained "
+    "The researcher's own model, not one of the platform's: a graph of {operators} operators with {numbers} trained "
     "numbers, {multiplications} multiplications for a picture. It holds no code. That no picture of a batch meets "
     "another in it is proved, here and again before each run. Its weights came in before: those of round {round} of "
     "the request {request}, study {study}."
@@ -133,16 +163,25 @@ def computed(plan: Plan, unit: str) -> Sentence:
         of_unit = GRAM_OF_PATIENTS if plan.privacy.unit == "patient" else GRAM_OF_PICTURES
         return said(of_unit, inputs=plan.inputs - 1, model=plan.model.name)
     if isinstance(plan, EvaluationPlan):
-        return _counted(EVALUATES, plan.rounds, model=plan.model.name)
+        if plan.rounds == 1:
+            return _of_model(plan.model, ONCE[EVALUATES])
+        return _of_model(plan.model, EVALUATES, rounds=plan.rounds)
+    steps = plan.total_steps
     if plan.privacy is None:
-        return said(TRAINS_OPENLY, model=plan.model.name, steps=plan.total_steps)
+        return _of_model(plan.model, TRAINS_OPENLY, steps=steps)
     if plan.sample_rate == 1:
-        return said(TRAINS_ON_ALL, model=plan.model.name, steps=plan.total_steps, unit=unit)
-    if plan.allocated_over:
-        values = {"model": plan.model.name, "steps": plan.total_steps, "unit": unit}
-        return said(TRAINS_ALLOCATED, passes=plan.total_steps // plan.allocated_over, of=plan.allocated_over, **values)
+        return _of_model(plan.model, TRAINS_ON_ALL, steps=steps, unit=unit)
+    if of := plan.allocated_over:
+        return _of_model(plan.model, TRAINS_ALLOCATED, passes=steps // of, of=of, steps=steps, unit=unit)
     share = f"{100 * plan.sample_rate:.3g} %"
-    return said(TRAINS, model=plan.model.name, steps=plan.total_steps, share=share, unit=unit)
+    return _of_model(plan.model, TRAINS, steps=steps, share=share, unit=unit)
+
+
+def _of_model(model: ModelSpec, template: str, **values: object) -> Sentence:
+    """A sentence that names a built-in model, or says that it is the researcher's own."""
+    if model.is_own:
+        return said(OF_AN_OWN_MODEL[template], **values)
+    return said(template, model=model.name, **values)
 
 
 def leaves(plan: Plan, shapes: DeclaredShapes) -> tuple[Sentence, ...]:

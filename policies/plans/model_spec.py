@@ -15,6 +15,8 @@ from policies.plans.plan_json import ADDED_LATER
 MAX_OPTIONS = 16
 GRAPH_MODEL = "graph"
 """The name of every own model: its plan carries the graph."""
+OWN_MODEL = "own model"
+"""What people read in place of that name."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,11 @@ class ModelSpec:
     def is_own(self) -> bool:
         """Whether it is an own model, which the plan's graph describes."""
         return bool(self.graph)
+
+    @property
+    def called(self) -> str:
+        """What people call it: a built-in one by its name, an own one so, since its name in a plan tells nothing."""
+        return OWN_MODEL if self.is_own else self.name
 
     def check_engine(self, engine: str) -> None:
         """Refuses to train an own model by an engine that does not interpret graphs.

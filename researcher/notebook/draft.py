@@ -130,7 +130,7 @@ class Draft:
                 f"{plan.privacy.unit}"
             )
         return (
-            f"Plan '{plan.study}': {plan.model.name} on '{plan.dataset}' at {where}, "
+            f"Plan '{plan.study}': {plan.model.called} on '{plan.dataset}' at {where}, "
             f"{wording.count(plan.rounds, 'round')} of {wording.count(plan.steps_per_round, 'step')}, {cost}; "
             "not submitted"
         )

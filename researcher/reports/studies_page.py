@@ -99,7 +99,7 @@ def _overview(studies: Studies) -> Html:
     rows = [
         [
             name,
-            f"{result.plan.model.name}, {result.parameters:,} parameters",
+            f"{result.plan.model.called}, {result.parameters:,} parameters",
             f"{len(result.took_part)} of {len(result.datasites)}",
             len(result.rounds),
             " ".join(wording.headline(result.final)),

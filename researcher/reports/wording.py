@@ -28,6 +28,7 @@ def summary(result: StudyResult) -> str:
     model = result.plan.model
     height, width, channels = model.image_shape
     kind = {1: "grey", 3: "colour"}.get(channels, f"{channels}-channel")
+    called = f"{'An' if model.is_own else 'A'} {model.called}"
     pictures = "pictures with their reports" if model.name in TEXT_MODELS else "pictures"
     stayed = "pictures and reports" if model.name in TEXT_MODELS else "pictures"
     classes = f"{len(result.class_names)} {result.noun_of_classes}"
@@ -40,7 +41,7 @@ def summary(result: StudyResult) -> str:
     if result.simulated:
         told = f"in a simulation of {where}: {result.simulated}."
     return (
-        f"A {model.name} of {result.parameters:,} parameters that tells {classes} {apart} "
+        f"{called} of {result.parameters:,} parameters that tells {classes} {apart} "
         f"{height} × {width} {kind} {pictures}, trained {told}{_what_stayed(result)}"
     )
 
@@ -180,9 +181,8 @@ def _unit(result: StudyResult) -> str:
 def hospitals_note(result: StudyResult) -> str:
     """How to read the table of hospitals."""
     if result.simulated:
-        sizes_only = "Public size is what a hospital of so many units declares."
         epsilon = " Epsilon is what the plan would spend there over all rounds, as a hospital's ledger composes it."
-        return sizes_only if result.plan.privacy is None else sizes_only + epsilon
+        return "Public size is what a hospital of so many units declares." + epsilon * (result.plan.privacy is not None)
     notes = [
         "Public size is what a hospital declares; the true number stays private.",
         "Epsilon is what the study spent there over all rounds, as the hospital's ledger composes it.",

@@ -31,7 +31,7 @@ SECTIONS = {
     "cost": "What it costs",
     "differences": "What differs from what was approved before",
     "elsewhere": "What other hospitals decided on this plan",
-    "network": "The researcher's own network",
+    "network": "The researcher's own model",
     "loss": "The researcher's own loss",
     "channels": "What could leak",
     "questions": "The five questions",

@@ -21,6 +21,7 @@ from policies.answers.limit_values import told_limit
 from policies.answers.moments import day, moment
 from policies.answers.runs import CANARY
 from policies.budget.limit_changes import LimitChange
+from policies.plans.model_spec import GRAPH_MODEL, OWN_MODEL
 from policies.terminal.rich_terminal import PlainTable, line
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def request_table(content: object) -> Group:
             row.study,
             row.kind,
             row.dataset,
-            row.model or "–",
+            (OWN_MODEL if row.model == GRAPH_MODEL else row.model) or "–",
             str(row.rounds),
             "no price" if row.unpriced else _epsilon(row.epsilon),
             str(days_since(row.arrived_at)) if row.state == "pending" else "",

@@ -1,4 +1,4 @@
-"""The command `capture`: an own network or loss as a graph, in a file. Its code runs at the researcher's alone."""
+"""The command `capture`: an own model or loss as a graph, in a file. Its code runs at the researcher's alone."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def capture(
     out: Path | None,
     weights: Path | None,
 ) -> None:
-    """Captures an own network or an own loss as a graph, which names operators and holds no code, and says its cost."""
+    """Captures an own model or an own loss as a graph, which names operators and holds no code, and says its cost."""
     if loss is None and (network is None or image_shape is None):
         raise click.UsageError("Name the network and give --image_shape, or give --loss.")
     if loss is None and label_kind is not None:

@@ -39,7 +39,7 @@ OVER_FIGURES = """() => [...document.querySelectorAll('.network svg .name')].fil
 def record(tmp_path_factory: pytest.TempPathFactory, drawn: Path) -> Path:
     folder = tmp_path_factory.mktemp("picture")
     with reviewed_datasite(folder / "north", drawn) as datasite:
-        datasite.books.limits.change({"model_sources": ["built_in", "graph"]}, by="tests", reason="own networks")
+        datasite.books.limits.change({"model_sources": ["built_in", "graph"]}, by="tests", reason="own models")
         request = datasite.request(replace(PLAN, study="own", model=own_spec(own_graph(SHAPE))))
         datasite.approve(request)
         made = record_of(datasite.review(request), datasite.books, datasite="north", public_key=public_key(SEED))

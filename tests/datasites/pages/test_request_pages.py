@@ -421,7 +421,7 @@ def test_the_card_shows_what_an_own_model_is_made_of(own: ConsoleOfFakes, book: 
     own_model = Summary(1207, 235_352, 14_856_192, {"conv2d": 403, "relu": 804}, layers, blocks, near)
     book.requests[PENDING] = replace(book.requests[PENDING], own_model=own_model)
     shown = asked(own, REVIEWER_NAME, f"/requests/{PENDING}").text
-    assert "The researcher's own network" in html.unescape(shown)
+    assert "The researcher's own model" in html.unescape(shown)
     for figure in ("1,207", "235,352", "14,856,192", "804", "36,864"):
         assert figure in shown
     assert shown.count("(B, 8, 8, 8)") == MOST_LAYERS

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -14,15 +15,19 @@ from support.hostile_texts import HOSTILE, raw_in
 from support.own_models import own_graph, own_spec
 from support.reviewed import PLAN, SHAPE, Reviewed, reviewed_datasite
 
+from datasites.code_requests.request_index import RequestPage, RequestRow
 from datasites.console.shown.review_card import review_card
+from datasites.console.shown.tables import request_table
 from datasites.review.page import read_page, signed_page
 from datasites.review.record import record_of
+from datasites.review.wording import computed
 from datasites.rules.rule import flat
 from policies.answers.plain_values import to_plain
 from policies.graphs.graph import PICTURES, Graph
 from policies.graphs.own_model import proof_of
 from policies.graphs.summary import Layer, summary_of
 from policies.ledger.receipt import public_key
+from policies.plans.training import ModelSpec
 
 GRAPH = own_graph(SHAPE)
 OWN = replace(PLAN, study="own", model=own_spec(GRAPH))
@@ -42,7 +47,7 @@ def grown() -> Graph:
 @pytest.fixture(scope="module")
 def datasite(tmp_path_factory: pytest.TempPathFactory, drawn: Path) -> Iterator[Reviewed]:
     with reviewed_datasite(tmp_path_factory.mktemp("reviewed"), drawn) as made:
-        made.books.limits.change({"model_sources": ["built_in", "graph"]}, by="tests", reason="own networks")
+        made.books.limits.change({"model_sources": ["built_in", "graph"]}, by="tests", reason="own models")
         made.approve(made.request(OWN, name="approved before"))
         yield made
 
@@ -64,8 +69,9 @@ def test_a_graph_is_told_in_layers_and_operators() -> None:
 def test_the_card_says_that_the_network_is_the_researchers_own(datasite: Reviewed) -> None:
     review = datasite.review(datasite.request(replace(OWN, rounds=9)))
     assert review.model_from is not None
-    assert review.model_from.text.startswith("The researcher's own network, not one of the platform's: a graph of 6 ")
+    assert review.model_from.text.startswith("The researcher's own model, not one of the platform's: a graph of 6 ")
     assert "122 trained numbers" in review.model_from.text
+    assert review.computed.text.startswith("Trains the researcher's own model on this hospital's pictures: ")
     assert not review.findings
     console = Console(width=160)
     with console.capture() as shown:
@@ -148,3 +154,24 @@ def test_a_rule_knows_a_graph_by_its_digest() -> None:
     assert flat(OWN)["model.graph"] == GRAPH.digest()
     assert flat(replace(OWN, model=own_spec(grown())))["model.graph"] == grown().digest()
     assert "model.graph" not in flat(PLAN)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"privacy": None}, {"sample_rate": 1.0}, {"sampling": "random_allocation", "steps_per_round": 2}],
+    ids=["drawn", "openly", "on all", "in passes"],
+)
+def test_whatever_it_computes_the_card_names_no_model_that_is_called_graph(changes: dict[str, Any]) -> None:
+    own = replace(OWN, sample_rate=0.5) if "sampling" in changes else OWN
+    told = computed(replace(own, **changes), "picture").text
+    assert told.startswith("Trains the researcher's own model on this hospital's pictures") and "{" not in told
+    built_in = replace(own, model=ModelSpec("small_cnn", OWN.model.image_shape, OWN.model.num_classes), **changes)
+    assert told == computed(built_in, "picture").text.replace("the model small_cnn", "the researcher's own model")
+
+
+def test_lists_of_requests_say_own_model() -> None:
+    rows = [RequestRow(name * 16, "2026-11-27 12:00:00", "r@u.org", model=name) for name in ("graph", "linear")]
+    console = Console(width=200)
+    with console.capture() as shown:
+        console.print(request_table(to_plain(RequestPage(tuple(rows), None, {"pending": 2}))))
+    assert "own model" in shown.get() and "linear" in shown.get() and "  graph  " not in shown.get()

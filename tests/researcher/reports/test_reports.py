@@ -11,6 +11,7 @@ import warnings
 import numpy as np
 import pytest
 from PIL import Image
+from support.own_models import own_graph, own_spec
 
 from policies.answers.odds import at_each_rate
 from policies.budget.accountant import plan_spend
@@ -419,6 +420,12 @@ def test_the_odds_count_all_rounds_of_the_plan_and_a_baseline_as_much_again(page
     assert at_each_rate(membership_bounds(spend)).text in wording.odds_of_membership(plain)
     assert at_each_rate(membership_bounds((*spend, *spend))).text in wording.odds_of_membership(twice)
     assert "in 100 pictures that were" in page_of(plain)
+
+
+def test_an_own_model_is_called_one_in_a_report():
+    own = dataclasses.replace(PLAN, model=own_spec(own_graph((8, 8, 3))))
+    assert wording.summary(study(plan=own)).startswith("An own model of ")
+    assert wording.summary(study()).startswith("A small_cnn of ")
 
 
 def test_a_simulations_report_says_what_the_plan_would_keep_to_in_earnest_and_what_it_lacks(page_of):
