@@ -358,8 +358,8 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.doctor": {
         "policies": "__init__ errors versions",
         "datasites": (
-            "assets audit_log config datasets files pysyft_database runs.gpus runs.kernels runs.sandbox runs.slurm state "
-            "training.gpu web"
+            "assets audit_log config datasets files pysyft_database runs.gpus runs.kernels runs.sandbox runs.slurm "
+            "state training.gpu web"
         ),
     },
     "datasites.elsewhere": {"policies": "answers errors ledger plans validate", "datasites": "files"},

@@ -21,6 +21,7 @@ MAKES_RICH = {"policies/terminal/rich_terminal.py"}
 WRITES_STREAMS = {
     "datasites/datasets/samples/draw_sheet.py",  # a picture for the datasite's own process
     "datasites/runs/sandbox/confinement.py",  # JSON for the datasite's own process
+    "datasites/runs/sandbox/gpu_trial.py",  # JSON for the datasite's own process
     "datasites/runs/slurm/trial.py",  # JSON for the datasite's own process, from a node
 }
 OBEYED_BY_RICH = {"Console", "Table", "Text", "Markup", "Panel", "Prompt", "print", "escape", "Markdown", "inspect"}
