@@ -14,6 +14,7 @@ import click
 
 from policies.terminal.commands import Commands, option, option_of, path, refuse_together, run, switch
 from policies.terminal.printing import say, say_json, show_everything
+from policies.whole_file import check_writable, write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,7 +59,6 @@ def audit(
     import json
 
     from datasites.training.privacy_audit import run_audit
-    from policies.whole_file import check_writable, write_whole
 
     refuse_together({"--no_picture": no_picture, "--picture": picture is not None})
     given = {name: value for name, value in settings.items() if value is not None}

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from policies.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def check_writable(path: Path, what: str) -> None:
