@@ -275,9 +275,10 @@ def _plain_step(prepared: PreparedTraining, optimizer: torch.optim.Optimizer) ->
     """A step of SGD on the mean gradient of a logical batch; an empty one has gradient zero."""
     plan, model = prepared.plan, prepared.model
     add_terms, loss = strategy_terms(plan, model, prepared.beside), loss_of(plan.objective)
+    parameters = list(model.parameters())
 
     def step(chosen: np.ndarray, batches: Iterator[Batch]) -> None:
-        for parameter in model.parameters():
+        for parameter in parameters:
             parameter.grad = torch.zeros_like(parameter)
         for batch in batches:
             (loss(model(batch.inputs), batch.labels) / (plan.augmentation_multiplicity * chosen.size)).backward()

@@ -5,9 +5,10 @@ A plan is checked, and first weights are made, with torch; whoever hands work ou
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
@@ -17,24 +18,36 @@ from policies.errors import RunFailed
 _T = TypeVar("_T")
 
 
-def apart(do: Callable[..., _T], *given: object) -> _T:
-    """What a function returns, called in a copy of this process; or here, where torch is in memory already.
+@contextlib.contextmanager
+def apart(do: Callable[..., _T], *given: object) -> Iterator[Callable[[], _T]]:
+    """Calls a function in a copy of this process, which begins now; or here, where torch is in memory already.
+
+    The block is for what is done meanwhile. Threads of this process belong there, as none of them is in the copy.
 
     Args:
         do: Of a module; what it returns or raises can be pickled.
         given: Its arguments.
 
+    Yields:
+        What waits for the function, and returns what it returned.
+
     Raises:
-        RunFailed: The process was ended from outside.
-        Exception: What the function raises.
+        RunFailed: Where it is waited for: the process was ended from outside.
+        Exception: Likewise: what the function raises.
     """
     if "torch" in sys.modules:
-        return do(*given)
+        yield lambda: do(*given)
+        return
     with ProcessPoolExecutor(max_workers=1, mp_context=multiprocessing.get_context("fork")) as pool:
-        try:
-            return pool.submit(do, *given).result()
-        except BrokenProcessPool as error:
-            raise RunFailed(
-                "The process that makes a simulation's plan was ended from outside, as a system does that is short of "
-                "memory. Look at what else runs on this machine, and run the command again."
-            ) from error
+        found = pool.submit(do, *given)
+
+        def wait() -> _T:
+            try:
+                return found.result()
+            except BrokenProcessPool as error:
+                raise RunFailed(
+                    "The process that makes a simulation's plan was ended from outside, as a system does that is short "
+                    "of memory. Look at what else runs on this machine, and run the command again."
+                ) from error
+
+        yield wait

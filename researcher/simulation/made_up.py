@@ -48,12 +48,6 @@ class SharedPictures:
     units: np.ndarray
     features: np.ndarray | None = None
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all arrays."""
-        arrays = (self.images, self.labels, self.units, self.features)
-        return sum(array.nbytes for array in arrays if array is not None)
-
     def of(self, hospital: MadeUpHospital) -> LabelledPictures:
         """One hospital's pictures as a run takes them, (n, H, W, C), not copied."""
         from datasites.training.pictures.data import (

@@ -6,7 +6,7 @@ On the way it is told what the simulation is at, and how many steps are left.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from policies.contracts.encodings import decode
 from policies.plans.server.beside import word_of
 from policies.plans.server.local_part import keeps_part
 from policies.plans.training import TrainingPlan
+from researcher.evaluation.evaluation import Evaluation
 from researcher.simulation.charges import Charges
 from researcher.simulation.made_up import MadeUpHospital
 from researcher.simulation.work import Work
@@ -116,43 +117,86 @@ def run_rounds(
         strategy: Makes updates the next global model.
         begun: State and history to go on from.
         folder: Where they are saved.
-        on_round: Called after each round.
+        on_round: Called after each round: once it is scored, which a worker does while the next one begins.
         on_progress: Told on the way what is done and how much is left.
     """
     (state, history), plan, hospitals = begun, work.plan, work.hospitals
     charges = Charges(plan, state.round, tuple(hospital.name for hospital in hospitals))
     steps_left = StepsLeft(plan, hospitals, state.round, on_progress)
+    scored = _Scored(plan, folder, history, on_round)
     while state.round < plan.rounds:
         started, came = time.monotonic(), _Came(kept=state.kept if keeps_part(plan) else None)
         sent = _sent(strategy, plan, state, hospitals, came)
-        state = strategy.apply(state, _updates(work, sent, state.round, workers, charges, came, steps_left))
+        try:
+            updates = _updates(work, sent, state.round, workers, charges, came, steps_left, scored.note)
+            state = strategy.apply(state, updates)
+        finally:
+            scored.note()
         if came.kept is not None:
             state = replace(state, kept=came.kept)
         aggregated = time.monotonic()
         steps_left.scores(state.round - 1)
         scores = workers.score_round(state.model)
-        record = RoundRecord(
-            round=state.round,
-            datasites=tuple(hospital.name for hospital in hospitals),
-            test_accuracy=scores.accuracy,
-            macro_f1=scores.macro_f1,
-            confusion=scores.confusion,
-            findings=scores.findings,
-            seconds={
-                "queue": 0.0,
-                "transfer": 0.0,
-                "train": came.last - started,
-                "aggregate": aggregated - came.last,
-                "total": time.monotonic() - started,
-            },
-            bytes_up=sum(came.sent_bytes.values()),
-            bytes_down=came.size_bytes,
-            epsilon=charges.epsilon(),
-        )
-        history.append(record)
-        save_state(folder, state, history, plan_digest=plan.digest())
-        on_round(record)
+        seconds = {
+            "queue": 0.0,
+            "transfer": 0.0,
+            "train": came.last - started,
+            "aggregate": aggregated - came.last,
+            "total": time.monotonic() - started,
+        }
+        scored.wait_for(state, scores, partial(_record, state.round, hospitals, came, seconds, charges.epsilon()))
     return state, history
+
+
+class _Scored:
+    """Rounds whose scores are waited for: one worker scores a round while the others train the next."""
+
+    def __init__(
+        self, plan: TrainingPlan, folder: Path, history: History, on_round: Callable[[RoundRecord], None]
+    ) -> None:
+        self._plan, self._folder, self._history, self._on_round = plan, folder, history, on_round
+        self._waiting: tuple[ServerState, Callable[[], Evaluation], Callable[[Evaluation], RoundRecord]] | None = None
+
+    def wait_for(
+        self, state: ServerState, scores: Callable[[], Evaluation], record: Callable[[Evaluation], RoundRecord]
+    ) -> None:
+        """Notes a round once its scores are in; at once where it is the last, or where files are kept of hospitals."""
+        self._waiting = state, scores, record
+        if state.round == self._plan.rounds or state.kept is not None:
+            self.note()
+
+    def note(self) -> None:
+        """Waits for the scores of the round that waits for them, if one does; saves the round and tells it."""
+        if self._waiting is None:
+            return
+        (state, scores, record), self._waiting = self._waiting, None
+        noted = record(scores())
+        self._history.append(noted)
+        save_state(self._folder, state, self._history, plan_digest=self._plan.digest())
+        self._on_round(noted)
+
+
+def _record(
+    number: int,
+    hospitals: Sequence[MadeUpHospital],
+    came: _Came,
+    seconds: Mapping[str, float],
+    epsilon: Mapping[str, float],
+    scores: Evaluation,
+) -> RoundRecord:
+    """A round's record, of what it came to and how its model scores."""
+    return RoundRecord(
+        round=number,
+        datasites=tuple(hospital.name for hospital in hospitals),
+        test_accuracy=scores.accuracy,
+        macro_f1=scores.macro_f1,
+        confusion=scores.confusion,
+        findings=scores.findings,
+        seconds=seconds,
+        bytes_up=sum(came.sent_bytes.values()),
+        bytes_down=came.size_bytes,
+        epsilon=epsilon,
+    )
 
 
 def _sent(
@@ -185,8 +229,12 @@ def _updates(
     charges: Charges,
     came: _Came,
     steps_left: StepsLeft,
+    on_first: Callable[[], None],
 ) -> Iterator[ClientUpdate]:
-    """Each hospital's update, of which none is kept here; what stays at a hospital is, in a file of its own."""
+    """Each hospital's update, of which none is kept here; what stays at a hospital is, in a file of its own.
+
+    When the first one is in, so are the scores that were asked for before it: `on_first` is called then.
+    """
 
     plan, hospitals = work.plan, work.hospitals
 
@@ -195,7 +243,9 @@ def _updates(
 
     steps_left.at(round_index, hospitals[0], 0)
     parts = workers.train(sent, round_index, hospitals, begin, partial(steps_left.at, round_index))
-    for hospital, part in zip(hospitals, parts, strict=True):
+    for number, (hospital, part) in enumerate(zip(hospitals, parts, strict=True)):
+        if number == 0:
+            on_first()
         steps_left.at(round_index, hospital, plan.steps_per_round)
         came.size_bytes += part.size_bytes
         came.last = time.monotonic()

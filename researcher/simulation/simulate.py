@@ -19,7 +19,7 @@ from researcher.evaluation.evaluation import Evaluation
 from researcher.planning.settings import StudySettings
 from researcher.reports import StudyResult
 from researcher.reports.kept_result import read_result
-from researcher.simulation.at_work.started import workers_for
+from researcher.simulation.at_work.started import Places
 from researcher.simulation.made_up import MadeUpHospital
 from researcher.simulation.own_models import has_own, score_own
 from researcher.simulation.results import RESULT_FILE, write_results
@@ -77,21 +77,25 @@ def simulate(
         WanwuError: What a hospital's training raised.
     """
     out = Path(out)
-    work = make_work(study, simulation, data, test=test, backbone_weights=backbone_weights)
-    plan, strategy = work.plan, strategy_of(work.plan)
-    check_enough(strategy, len(work.hospitals))
-    _keep(out, work)
-    begun = _begun(work, strategy, out)
-    on_plan(plan, work.hospitals)
-    if work.shared:
-        on_shared(work.shared)
-    own: Mapping[str, Evaluation] = {}
-    if begun[0].round < plan.rounds or (has_own(plan) and not (out / RESULT_FILE).exists()):
-        with workers_for(simulation, work, on_retried) as workers:
-            begun = run_rounds(work, workers, strategy, begun, folder=out, on_round=on_round, on_progress=on_progress)
-            own = score_own(workers, plan, begun[0])
-    elif has_own(plan):
-        own = read_result(out / RESULT_FILE).own_models
+    with Places(simulation) as places:
+        early = places.begin if _is_new(out) else lambda data_bytes: None
+        work = make_work(study, simulation, data, test=test, backbone_weights=backbone_weights, meanwhile=early)
+        plan, strategy = work.plan, strategy_of(work.plan)
+        check_enough(strategy, len(work.hospitals))
+        _keep(out, work)
+        begun = _begun(work, strategy, out)
+        on_plan(plan, work.hospitals)
+        if work.shared:
+            on_shared(work.shared)
+        own: Mapping[str, Evaluation] = {}
+        if begun[0].round < plan.rounds or (has_own(plan) and not (out / RESULT_FILE).exists()):
+            with places.workers(work, on_retried) as workers:
+                begun = run_rounds(
+                    work, workers, strategy, begun, folder=out, on_round=on_round, on_progress=on_progress
+                )
+                own = score_own(workers, plan, begun[0])
+        elif has_own(plan):
+            own = read_result(out / RESULT_FILE).own_models
     return write_results(out, work, *begun, own)
 
 
@@ -101,6 +105,11 @@ def _begun(work: Work, strategy: Strategy, out: Path) -> tuple[ServerState, Hist
     if (has_own(work.plan) or work.plan.server.strategy in BESIDE) and state.kept is None:
         state = replace(state, kept=KeptWeights(out))
     return state, history
+
+
+def _is_new(out: Path) -> bool:
+    """Whether a folder holds nothing to go on from, or to refuse."""
+    return not out.exists() or (out.is_dir() and not any(out.iterdir()))
 
 
 def _keep(out: Path, work: Work) -> None:

@@ -6,7 +6,7 @@ All of it follows from settings and data, so that a simulation can be gone on wi
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -66,6 +66,7 @@ def make_work(
     *,
     test: Path | str | None = None,
     backbone_weights: str | None = None,
+    meanwhile: Callable[[int], None] = lambda data_bytes: None,
 ) -> Work:
     """Reads the data, shares them out, and makes the plan.
 
@@ -75,6 +76,7 @@ def make_work(
         path: What they share.
         test: Test data; a share of the units if None.
         backbone_weights: Of a model that reads features.
+        meanwhile: Called while the plan is made, with the bytes of all pictures.
 
     Raises:
         DataError: The data cannot be read, or shared out as the settings say.
@@ -83,7 +85,9 @@ def make_work(
     """
     data, hold_out = with_hold_out(read_data(path, simulation), test, simulation)
     shares = _shares(data, simulation)
-    plan, first = apart(_planned, study, _published(simulation, data, shares), simulation.seed)
+    with apart(_planned, study, _published(simulation, data, shares), simulation.seed) as planned:
+        meanwhile(bytes_of(data.pictures, hold_out) + data.units.nbytes)
+        plan, first = planned()
     _check_strategy(plan.server.strategy)
     held = with_features(data.pictures, plan.model, backbone_weights)
     hold_out = with_features(hold_out, plan.model, backbone_weights)
@@ -100,6 +104,11 @@ def make_work(
     shared = trained_on_too(hold_out.images, data.pictures.images)
     told = "; ".join(filter(None, [_told(simulation, len(hospitals), Path(path).name), shared]))
     return Work(plan, first, pictures, hospitals, hold_out, told, shared, record)
+
+
+def bytes_of(*held: HoldOut | SharedPictures) -> int:
+    """Bytes of pictures with their classes and features, and of what else a simulation shares."""
+    return sum(array.nbytes for one in held for array in vars(one).values() if isinstance(array, np.ndarray))
 
 
 def _check_strategy(name: str) -> None:

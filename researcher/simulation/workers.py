@@ -72,8 +72,12 @@ class Workers(Protocol):
         """
         ...
 
-    def score_round(self, weights: Weights) -> Evaluation:
-        """Scores a round's global model on the hold-out, as `evaluate_round` does."""
+    def score_round(self, weights: Weights) -> Callable[[], Evaluation]:
+        """Has a round's global model scored on the hold-out, as `evaluate_round` does, before what is asked for next.
+
+        Returns:
+            What waits for the scores.
+        """
         ...
 
     def score_models(self, models: Sequence[Callable[[], Weights]]) -> Iterator[Evaluation]:

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 import torch
 
 from datasites.training.book_keeping.book import Book
+from datasites.training.dp_sgd import weighted_sums
 from policies.errors import PlanError
 
 
@@ -28,7 +29,7 @@ def without_autocast(tensor: torch.Tensor) -> AbstractContextManager[object]:
     Args:
         tensor: On the device that is meant, of any shape.
     """
-    return torch.autocast(tensor.device.type, enabled=False)
+    return weighted_sums.without_autocast(tensor.device.type)
 
 
 def full(tensor: torch.Tensor) -> torch.Tensor:

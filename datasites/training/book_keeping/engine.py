@@ -91,7 +91,7 @@ class BookKeeping:
         anchor = torch.zeros((), device=labels.device, requires_grad=True)
         copies = {name: _copies_of(self._parameters[name], rows) for name in self._copied}
         with torch.enable_grad(), Interception(book, anchor, copies):
-            logits = torch.func.functional_call(self._model, copies, (images,))
+            logits = torch.func.functional_call(self._model, copies, (images,)) if copies else self._model(images)
         loss = self._loss(logits, for_each_row(labels, pictures, views)) / views
         wanted = [anchor, *copies.values()]
         found = torch.autograd.grad(loss, wanted, allow_unused=True)

@@ -187,8 +187,11 @@ def _tensors_in(values: Any) -> Iterator[torch.Tensor]:
     """The tensors among arguments or results, in lists and tables too."""
     if isinstance(values, torch.Tensor):
         yield values
-    elif isinstance(values, list | tuple):
-        for value in values:
-            yield from _tensors_in(value)
     elif isinstance(values, dict):
         yield from _tensors_in(list(values.values()))
+    elif isinstance(values, list | tuple):
+        for value in values:
+            if isinstance(value, torch.Tensor):
+                yield value
+            elif isinstance(value, list | tuple | dict):
+                yield from _tensors_in(value)

@@ -148,7 +148,8 @@ class _Stored:
     def read(self, drawn: _Drawn) -> Batch:
         """The batch, in this thread."""
         rows, grey = drawn.batch.T.ravel(), grey_of(self.pictures.dtype)
-        images = to_tensor(_placed(self.pictures, rows, empty=grey), self.device).repeat(self.views, 1, 1, 1)
+        images = to_tensor(_placed(self.pictures, rows, empty=grey), self.device)
+        images = images if self.views == 1 else images.repeat(self.views, 1, 1, 1)
         images = changed(images, torch.from_numpy(drawn.changes)).contiguous()
         words = None if self.texts is None else np.tile(_placed(self.texts, rows, empty=0), (self.views, 1))
         labels = torch.from_numpy(self._labels_of(rows))

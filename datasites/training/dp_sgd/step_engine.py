@@ -12,6 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from datasites.training.dp_sgd.engine_contract import ClippedGradients
 from datasites.training.dp_sgd.loader import Batch
 from datasites.training.dp_sgd.memory import memory_is_told_of
+from datasites.training.dp_sgd.weighted_sums import without_autocast
 
 # Not the memory-efficient one, whose way back adds in an order of chance: seen with float32 on an H200.
 _ATTENTION = [SDPBackend.FLASH_ATTENTION, SDPBackend.CUDNN_ATTENTION, SDPBackend.MATH]
@@ -64,11 +65,9 @@ class StepEngine:
         kind, cudnn = torch.device(self.device).type, torch.backends.cudnn
         before = cudnn.benchmark, cudnn.deterministic
         cudnn.benchmark, cudnn.deterministic = False, True
+        half = self.precision == "bfloat16"
         try:
-            with (
-                torch.autocast(kind, torch.bfloat16, enabled=self.precision == "bfloat16"),
-                sdpa_kernel(_ATTENTION),
-            ):
+            with torch.autocast(kind, torch.bfloat16) if half else without_autocast(kind), sdpa_kernel(_ATTENTION):
                 yield
         finally:
             cudnn.benchmark, cudnn.deterministic = before

@@ -7,7 +7,7 @@ squares of float32 numbers leave float32 on both sides, and a sum over many pict
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -36,15 +36,25 @@ def full_precision(device: str) -> Iterator[None]:
     Args:
         device: The kind of device, as torch names it.
     """
-    before = [backend.fp32_precision for backend in _BACKENDS]
+    before = [(backend, backend.fp32_precision) for backend in _BACKENDS]
+    other = [(backend, precision) for backend, precision in before if precision != "ieee"]  # telling torch takes time
     try:
-        for backend in _BACKENDS:
+        for backend, _ in other:
             backend.fp32_precision = "ieee"
-        with torch.autocast(device, enabled=False):
+        with without_autocast(device):
             yield
     finally:
-        for backend, precision in zip(_BACKENDS, before, strict=True):
+        for backend, precision in other:
             backend.fp32_precision = precision
+
+
+def without_autocast(device: str) -> AbstractContextManager[object]:
+    """Switches autocast off on a kind of device; where it is off, as in most runs, nothing is switched.
+
+    Args:
+        device: As torch names it.
+    """
+    return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()
 
 
 def square_norms(gradients: torch.Tensor) -> torch.Tensor:

@@ -37,7 +37,7 @@ def in_parts(key: bytes, count: int, use: Callable[[int, np.ndarray], None]) -> 
     threads = min(torch.get_num_threads(), len(starts))
 
     def work(first: int) -> None:
-        maker = _Maker(key)
+        maker = _Maker(key, min(_TILES, -(-count // TILE)))
         for start in starts[first::threads]:
             use(start, maker.values(start)[: count - start])
 
@@ -54,18 +54,18 @@ def in_parts(key: bytes, count: int, use: Callable[[int, np.ndarray], None]) -> 
 class _Maker:
     """Makes parts of a key's values, in memory that it keeps, and that so stays in the processor's cache."""
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, tiles: int) -> None:
         self._key = key
-        self._words = np.empty((_TILES, BLOCKS, 4, 2), dtype="<u8")
-        self._pairs = np.empty((_TILES, 4, BLOCKS), dtype=np.uint64)
-        self._radius, self._angle = np.empty((_TILES, 4, BLOCKS)), np.empty((_TILES, 4, BLOCKS))
-        self._values = np.empty((_TILES, 4, 2, BLOCKS))
+        self._words = np.empty((tiles, BLOCKS, 4, 2), dtype="<u8")
+        self._pairs = np.empty((tiles, 4, BLOCKS), dtype=np.uint64)
+        self._radius, self._angle = np.empty((tiles, 4, BLOCKS)), np.empty((tiles, 4, BLOCKS))
+        self._values = np.empty((tiles, 4, 2, BLOCKS))
 
     def values(self, start: int) -> np.ndarray:
-        """Float64, (_AT_ONCE,), from the value `start` on, a multiple of that number."""
+        """Float64, (tiles * TILE,), from the value `start` on, a multiple of `_AT_ONCE`."""
         counter = (start // 8).to_bytes(4, "little")
         cipher = Cipher(algorithms.ChaCha20(self._key, counter + bytes(12)), mode=None).encryptor()
-        cipher.update_into(_ZEROS, self._words.view(np.uint8).reshape(-1).data)
+        cipher.update_into(_ZEROS[: self._words.nbytes], self._words.view(np.uint8).reshape(-1).data)
         radius, angle, values = self._radius, self._angle, self._values
         self._take(0, radius)
         np.subtract(1.0, np.multiply(radius, 2.0**-53, out=radius), out=radius)  # 1 - U is never 0

@@ -84,7 +84,6 @@ def ray_cluster(address: str, *, workers: int | None, store_bytes: int) -> Itera
             else:
                 _start(ray, workers or len(os.sched_getaffinity(0)), store_bytes, stack)
                 _check_loopback(ray, was_imported=was_imported)
-                _end_idle_parts(ray)
             cores = int(ray.cluster_resources().get("CPU", 0))
             if cores < 1:
                 raise ConfigError("The Ray cluster has no core to offer. Give one that has.")
@@ -109,17 +108,18 @@ def _start(ray: Any, cores: int, store_bytes: int, stack: contextlib.ExitStack) 
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         stack.callback(ray.shutdown)  # before its folder goes
         try:
-            ray.init(
-                address="local",
-                num_cpus=cores,
-                num_gpus=0,
-                include_dashboard=False,
-                object_store_memory=max(store_bytes, _LEAST_STORE_BYTES),
-                log_to_driver=False,
-                logging_level="ERROR",
-                _node_ip_address=LOOPBACK,
-                _temp_dir=folder,
-            )
+            with _without_idle_parts():
+                ray.init(
+                    address="local",
+                    num_cpus=cores,
+                    num_gpus=0,
+                    include_dashboard=False,
+                    object_store_memory=max(store_bytes, _LEAST_STORE_BYTES),
+                    log_to_driver=False,
+                    logging_level="ERROR",
+                    _node_ip_address=LOOPBACK,
+                    _temp_dir=folder,
+                )
             return
         except Exception as error:  # Ray raises a bare one where time ran out
             ray.shutdown()
@@ -138,14 +138,22 @@ def _check_loopback(ray: Any, *, was_imported: bool) -> None:
         raise ConfigError(f"Ray would listen at {found}, not on the loopback interface alone{why}. It was ended.")
 
 
-def _end_idle_parts(ray: Any) -> None:
-    """Ends what a cluster on one machine starts and a simulation has no use for: a fifth of a gigabyte.
+@contextlib.contextmanager
+def _without_idle_parts() -> Iterator[None]:
+    """Has a cluster start without what a simulation on one machine has no use for: a fifth of a gigabyte, and seconds.
 
     They scale clusters up, pass on what workers print, and serve a dashboard that is switched off.
     """
-    node = ray._private.worker._global_node
-    for end in (node.kill_monitor, node.kill_log_monitor, node.kill_dashboard):
-        end(check_alive=False)
+    from ray._private.node import Node
+
+    before = {name: getattr(Node, name) for name in ("start_monitor", "start_log_monitor", "start_api_server")}
+    try:
+        for name in before:
+            setattr(Node, name, lambda self, **settings: None)
+        yield
+    finally:
+        for name, start in before.items():
+            setattr(Node, name, start)
 
 
 @functools.cache

@@ -38,9 +38,10 @@ class InThisProcess:
                 torch.set_num_threads(threads)
             yield trained
 
-    def score_round(self, weights: Weights) -> Evaluation:
+    def score_round(self, weights: Weights) -> Callable[[], Evaluation]:
         """As `Workers.score_round`."""
-        return evaluate_round(self._work.plan, weights, self._work.hold_out)
+        scores = evaluate_round(self._work.plan, weights, self._work.hold_out)
+        return lambda: scores
 
     def score_models(self, models: Sequence[Callable[[], Weights]]) -> Iterator[Evaluation]:
         """As `Workers.score_models`."""

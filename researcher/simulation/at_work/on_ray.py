@@ -27,19 +27,17 @@ _AHEAD_EACH = 4  # that may be done before the one whose update is next
 GIGABYTE = 10**9
 
 
-def store_bytes(work: Work, model_bytes: int, workers: int, *, alike: bool) -> int:
+def store_bytes(data_bytes: int, model_bytes: int, workers: int, *, alike: bool) -> int:
     """Bytes that the cluster's store must hold: the data, what hospitals are sent, and updates that wait.
 
     Args:
-        work: Of the simulation.
+        data_bytes: Of all pictures.
         model_bytes: Of a model's weights.
         workers: How many.
         alike: Whether all hospitals are sent the same; else each gets weights and as much beside them.
     """
     models = _AHEAD_EACH * workers + 4 + (0 if alike else 2 * _WAITING_EACH * workers)
-    held = (work.hold_out.images, work.hold_out.labels, work.hold_out.features)
-    data = work.pictures.nbytes + sum(array.nbytes for array in held if array is not None)
-    return data + models * model_bytes + data // 8
+    return data_bytes + models * model_bytes + data_bytes // 8
 
 
 class OnRay:
@@ -88,14 +86,15 @@ class OnRay:
 
         yield from _Answers(self, [_Asked(ask, one.name, retried) for one in hospitals])
 
-    def score_round(self, weights: Weights) -> Evaluation:
-        """As `Workers.score_round`; raises as `train`."""
+    def score_round(self, weights: Weights) -> Callable[[], Evaluation]:
+        """As `Workers.score_round`; what it returns raises as `train`."""
 
         def ask(worker: Any, number: int) -> Any:
             return worker.score_round.remote(dict(weights))
 
-        (scores,) = _Answers(self, [_Asked(ask, "the global model's scores")])
-        return cast(Evaluation, scores)
+        answers = _Answers(self, [_Asked(ask, "the global model's scores")])
+        answers.ask(0)
+        return lambda: cast(Evaluation, next(iter(answers)))
 
     def score_models(self, models: Sequence[Callable[[], Weights]]) -> Iterator[Evaluation]:
         """As `Workers.score_models`; raises as `train`."""
@@ -105,9 +104,10 @@ class OnRay:
 
         yield from _Answers(self, [_Asked(ask, "a hospital's own model") for _ in models])
 
-    def replace(self, place: int) -> None:
-        """Starts a worker in the place of one that died."""
-        self.places[place] = self._kind.remote(*self._given)
+    def replace(self, worker: Any) -> None:
+        """Starts a worker in the place of one that died, unless that was done: several may have been waiting for it."""
+        if worker in self.places:
+            self.places[self.places.index(worker)] = self._kind.remote(*self._given)
 
 
 @dataclass(frozen=True)
@@ -131,47 +131,52 @@ class _Answers:
     def __init__(self, workers: OnRay, asked: Sequence[_Asked]) -> None:
         self._all, self._of = workers, asked
         self._todo = list(range(len(asked)))  # a heap: what is tried again comes first
-        self._asked: dict[Any, tuple[int, int]] = {}  # what will hold the answer → number, worker
+        self._asked: dict[Any, tuple[int, Any]] = {}  # what will hold the answer → number, worker
         self._done: dict[int, Any] = {}
         self._tries = [0] * len(asked)
 
     def __iter__(self) -> Iterator[Any]:
         for number in range(len(self._of)):
             while number not in self._done:
-                self._ask(number)
+                self.ask(number)
                 ready, _ = self._all.ray.wait(list(self._asked), num_returns=1)
                 for answer in ready:
                     if answer in self._asked:
                         self._take(answer)
             yield self._done.pop(number)
 
-    def _ask(self, next_number: int) -> None:
+    def ask(self, next_number: int) -> None:
+        """Asks those workers that have not enough to do for what comes next.
+
+        Args:
+            next_number: Of the answer that is yielded next.
+        """
         workers = self._all.places
-        busy = [place for _, place in self._asked.values()]
+        busy = [worker for _, worker in self._asked.values()]
         for turn in range(_WAITING_EACH):
-            for place, worker in enumerate(workers):
+            for worker in workers:
                 within = self._todo and self._todo[0] < next_number + _AHEAD_EACH * len(workers)
-                if within and busy.count(place) == turn:
+                if within and busy.count(worker) == turn:
                     number = heapq.heappop(self._todo)
-                    self._asked[self._of[number].ask(worker, number)] = number, place
-                    busy.append(place)
+                    self._asked[self._of[number].ask(worker, number)] = number, worker
+                    busy.append(worker)
 
     def _take(self, answer: Any) -> None:
         ray = self._all.ray
-        number, place = self._asked.pop(answer)
+        number, worker = self._asked.pop(answer)
         try:
             found = ray.get(answer)
         except (ray.exceptions.RayActorError, ray.exceptions.ObjectLostError, ray.exceptions.OutOfMemoryError) as error:
-            self._died(number, place, error)
+            self._died(number, worker, error)
             return
         if isinstance(found, WanwuError):
             raise found
         self._done[number] = found
 
-    def _died(self, number: int, place: int, error: Exception) -> None:
+    def _died(self, number: int, worker: Any, error: Exception) -> None:
         """Has everything that the worker was asked for done again by another in its place."""
-        lost = [number, *(self._asked.pop(one)[0] for one, (_, at) in list(self._asked.items()) if at == place)]
-        self._all.replace(place)
+        lost = [number, *(self._asked.pop(one)[0] for one, (_, at) in list(self._asked.items()) if at == worker)]
+        self._all.replace(worker)
         for one in lost:
             heapq.heappush(self._todo, one)
             self._of[one].retried(one)

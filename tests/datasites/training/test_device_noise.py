@@ -64,6 +64,13 @@ def test_a_processor_makes_the_values_that_a_device_makes_whatever_its_threads(c
     assert np.abs(one - normal(words(key), count).numpy()).max(initial=0) < 1e-14
 
 
+@pytest.mark.parametrize("count", [1, 1025, 16_963, 70_001])
+def test_values_do_not_hang_on_how_many_are_made(count):
+    key = os.urandom(32)
+    few, many = on_the_processor(key, count, 1)[0], on_the_processor(key, 3 * keyed_noise._AT_ONCE, 1)[0]
+    assert np.array_equal(few, many[:count])
+
+
 def test_two_threads_share_what_is_large():
     assert on_the_processor(bytes(32), 5 * keyed_noise._AT_ONCE + 7, 2)[1] == 6
 
