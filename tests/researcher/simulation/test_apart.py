@@ -31,9 +31,21 @@ import sys
 from researcher.simulation.apart import apart
 from {module} import {name}
 try:
-    apart({name})
+    with apart({name}) as wait:
+        wait()
 except Exception as error:
     print(type(error).__name__, error, "torch" in sys.modules)
+"""
+
+MEANWHILE = """
+import sys
+from pathlib import Path
+
+from researcher.simulation.apart import apart
+from waiting import seen
+with apart(seen, sys.argv[1]) as wait:
+    Path(sys.argv[1]).touch()
+    print(wait())
 """
 
 
@@ -49,6 +61,14 @@ def test_a_simulation_is_planned_without_torch_in_the_process_that_goes_on(tmp_p
     np.savez(tmp_path / "pictures.npz", images=images, labels=labels)
     imported, digest, alike = _ran(PLANNED, tmp_path / "pictures.npz")
     assert imported == "" and digest and alike == "True"
+
+
+def test_the_block_is_done_while_the_function_is(tmp_path: Path) -> None:
+    (tmp_path / "waiting.py").write_text(
+        "import time\nfrom pathlib import Path\ndef seen(path):\n"
+        "    while not Path(path).exists():\n        time.sleep(0.01)\n    return 'seen'\n"
+    )
+    assert _ran(MEANWHILE, tmp_path / "touched", path=tmp_path) == ["seen"]
 
 
 def test_an_error_comes_back_as_it_was_raised(tmp_path: Path) -> None:
