@@ -96,7 +96,8 @@ class Places:
 def _has_room(needed: int) -> bool:
     """Whether this machine's memory holds a store twice, as far as is known."""
     try:
-        free = min(shutil.disk_usage(_SHARED).free, os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    except (OSError, ValueError):
+        lines = [line.split() for line in Path("/proc/meminfo").read_text().splitlines()]
+        shared = shutil.disk_usage(_SHARED).free
+    except OSError:
         return False
-    return 2 * needed <= free
+    return 2 * needed <= min([shared, *(int(line[1]) << 10 for line in lines if line[0] == "MemAvailable:")])
