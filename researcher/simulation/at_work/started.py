@@ -75,18 +75,21 @@ class Places:
         model_bytes = sum(array.nbytes for array in work.first_weights.values())
         alike = work.plan.server.strategy not in (*BESIDE, *LOCAL)
         needed = store_bytes(bytes_of(work.pictures, work.hold_out), model_bytes, self._most, alike=alike)
-        if self._held is None or needed > self._store_bytes:
+        held = self._held
+        if held is None or needed > self._store_bytes:
             self._end()
-            self._start(needed)
+            held = self._start(needed)
         memory = round(simulation.worker_memory * GIGABYTE)
         with self._stack:
-            ray, workers = self._held
+            ray, workers = held
             yield OnRay(ray, work, simulation.seed, workers=workers, memory_bytes=memory, on_retried=on_retried)
 
-    def _start(self, needed: int) -> None:
+    def _start(self, needed: int) -> tuple[Any, int]:
         simulation = self._simulation
         cluster = ray_cluster(simulation.ray_address, workers=simulation.workers, store_bytes=needed)
-        self._held, self._store_bytes = self._stack.enter_context(cluster), needed
+        self._held = found = self._stack.enter_context(cluster)
+        self._store_bytes = needed
+        return found
 
     def _end(self) -> None:
         self._held = None
