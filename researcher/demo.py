@@ -277,14 +277,18 @@ def _environment() -> dict[str, str]:
 
 def _check_paths(data: Path | None, test: Path | None) -> None:
     if data is not None and test is None:
-        raise ConfigError("Give a public hold-out for your pictures too: TEST=path, in the same form as DATA.")
+        raise ConfigError(
+            "Give a public hold-out for your pictures too, in the same form: --test PATH, or TEST=PATH with make."
+        )
     if test is not None and data is None:
-        raise ConfigError("TEST= goes with DATA=: the drawn pictures bring their own hold-out.")
-    for name, path in (("DATA", data), ("TEST", test)):
+        raise ConfigError(
+            "A hold-out (--test, TEST= with make) goes with pictures (--data, DATA=): drawn ones bring their own."
+        )
+    for name, path in (("--data", data), ("--test", test)):
         if path is not None and not path.exists():
-            raise ConfigError(f"{name}: no such path, {path}.")
+            raise ConfigError(f"{name}: there is no {path}.")
     if data is not None and test is not None and test.resolve().is_relative_to(data.resolve()):
         raise ConfigError(
-            f"TEST: the pictures in {test} are among those that hospitals train on, which are in {data}. Move them "
+            f"--test: the pictures in {test} are among those that hospitals train on, which are in {data}. Move them "
             "elsewhere, or give others that no hospital trains on."
         )

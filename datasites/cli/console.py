@@ -11,12 +11,14 @@ from datasites.cli.commands import STAFF_VARIABLE, Chosen
 from datasites.cli.state_option import chosen_state
 from policies.errors import ConfigError, WanwuError
 from policies.terminal.commands import path
-from policies.terminal.printing import say_json
+from policies.terminal.printing import say, say_json
 
 if TYPE_CHECKING:
     import ssl
     from pathlib import Path
 
+ANSWER_SECONDS = 120.0
+MAY_BE_DONE = "It may have done what it was asked all the same: look what stands there before you ask again."
 _AT_ONCE = 500
 
 
@@ -33,23 +35,31 @@ def call(chosen: Chosen, method: str, path: str, body: dict[str, Any] | None = N
 
     Raises:
         WanwuError: What the datasite answered.
-        ConfigError: It is not running.
+        ConfigError: It is not running, or has not answered; then it may have done what it was asked.
     """
     import httpx
 
     access = _access(chosen)
+    changes = method != "GET"
     try:
         answer = httpx.request(
             method,
             f"{access['url']}/admin/v1{path}",
             json=body,
             headers={"authorization": f"Bearer {access['token']}"},
-            timeout=120,
+            timeout=ANSWER_SECONDS,
             trust_env=False,
             verify=_trusted(access),
         )
+    except (httpx.ReadTimeout, httpx.ReadError, httpx.RemoteProtocolError) as error:  # it had been asked by then
+        why = "has not answered in time" if isinstance(error, httpx.ReadTimeout) else "ended before it had answered"
+        raise ConfigError(f"The datasite {why}. {MAY_BE_DONE if changes else 'Try again.'}") from error
     except (OSError, httpx.TransportError) as error:
         raise ConfigError("The datasite is not running. Start it, then try again.") from error
+    except KeyboardInterrupt:
+        if changes:
+            say(f"The datasite had been asked already. {MAY_BE_DONE}", to_errors=True)
+        raise
     content = answer.json()
     if answer.status_code >= 400:
         raise _Answered(content["code"], content["error"])
@@ -106,7 +116,10 @@ def _access(chosen: Chosen) -> dict[str, str]:
             raise ConfigError(f"Datasite '{state.name}' is not running. Start it, then try again.") from error
     try:
         access = dict(json.loads(path(str(own)).read_text(encoding="utf-8-sig")))
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        told = f"The token file {own} cannot be read ({error.strerror}). Give one that you may read."
+        raise ConfigError(told) from error
+    except ValueError as error:
         raise ConfigError(f"{own} is not a token file. Ask the hospital's admin for one.") from error
     if chosen.state is not None or chosen.name:
         with contextlib.suppress(OSError, ConfigError):

@@ -67,4 +67,4 @@ def _write(file: Path, text: str) -> None:
     try:
         write_private(file, text)
     except OSError as error:
-        raise ConfigError(f"{file} cannot be written. Name a file in a folder that is there.") from error
+        raise ConfigError(f"{file} cannot be written ({error.strerror}). Name another file.") from error
