@@ -71,6 +71,7 @@ def test_the_card_says_that_the_network_is_the_researchers_own(datasite: Reviewe
     assert review.model_from is not None
     assert review.model_from.text.startswith("The researcher's own model, not one of the platform's: a graph of 6 ")
     assert "122 trained numbers" in review.model_from.text
+    assert review.computed is not None
     assert review.computed.text.startswith("Trains the researcher's own model on this hospital's pictures: ")
     assert not review.findings
     console = Console(width=160)
