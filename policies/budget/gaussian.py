@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from policies.budget.library_files import special
 from policies.budget.steps import GaussianSteps
 
 _ERROR = 1e-10  # of each of the two terms, relative; the library's are some 1e-13 where exponents are small
@@ -67,8 +68,7 @@ def gaussian_epsilon(history: Iterable[GaussianSteps], delta: float) -> float | 
 
 def _delta(epsilon: float, mu: float) -> float:
     """The delta at an epsilon, no smaller than it is."""
-    from scipy.special import log_ndtr
-
+    log_ndtr = special().log_ndtr
     logs = float(log_ndtr(mu / 2 - epsilon / mu)), float(log_ndtr(-mu / 2 - epsilon / mu))
     error = _ERROR + 1e-14 * (epsilon + abs(logs[0]) + abs(logs[1]))  # exponents lose what lies before their point
     return math.exp(logs[0]) * (1 + error) - math.exp(min(0.0, epsilon + logs[1])) * (1 - error)

@@ -17,6 +17,7 @@ from functools import lru_cache
 from typing import Any
 
 from policies.budget import renyi
+from policies.budget.library_files import special
 from policies.budget.pld import Divergences, pld_divergences
 from policies.budget.steps import GaussianSteps, merged
 
@@ -127,11 +128,10 @@ def _gaussian_mu(curves: tuple[Divergences, Divergences]) -> float | None:
     Kaissis, Hayes, Balle and Honkela (arXiv 2503.10945).
     """
     import numpy as np
-    from scipy.special import ndtri
 
     rates = np.geomspace(LEAST_RATE, MOST_RATE, _RATE_STEPS + 1)
     powers = _powers((_thinned(curves[0]), _thinned(curves[1])), rates)
-    mus = ndtri(powers[1:]) - ndtri(rates[:-1])
+    mus = special().ndtri(powers[1:]) - special().ndtri(rates[:-1])
     most = float(np.max(mus))
     return max(most, 0.0) if math.isfinite(most) else None
 

@@ -10,7 +10,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from policies.budget import opacus_files, renyi
+from policies.budget import library_files, opacus_files, renyi
 from policies.budget.steps import GaussianSteps
 
 # The PRV accountant's own allowances, Opacus' defaults. Its bound includes both.
@@ -33,11 +33,11 @@ def prv_epsilon(history: Sequence[GaussianSteps], delta: float) -> float | None:
     if any(part.allocated_over for part in history) or not _grid_is_sound(history, delta):
         return None
     import numpy as np
-    from scipy.integrate import IntegrationWarning
 
+    refused = library_files.quadrature().IntegrationWarning
     # Set at each call: whoever restores Python's filters in between would take them away.
     warnings.filterwarnings("ignore", "Optimal order is the", UserWarning, opacus_files.NAME)
-    warnings.filterwarnings("error", "", IntegrationWarning, opacus_files.NAME)
+    warnings.filterwarnings("error", "", refused, opacus_files.NAME)
     accountant = opacus_files.prv().PRVAccountant()
     accountant.history = [(part.noise_multiplier, part.sample_rate, part.steps) for part in history]
     try:
@@ -45,7 +45,7 @@ def prv_epsilon(history: Sequence[GaussianSteps], delta: float) -> float | None:
             epsilon = float(
                 accountant.get_epsilon(delta, eps_error=PRV_EPSILON_ERROR, delta_error=delta * PRV_DELTA_ERROR_SHARE)
             )
-    except (ArithmeticError, LookupError, MemoryError, RuntimeError, ValueError, IntegrationWarning):
+    except (ArithmeticError, LookupError, MemoryError, RuntimeError, ValueError, refused):
         return None
     return epsilon if math.isfinite(epsilon) else None
 

@@ -12,6 +12,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from policies.budget.library_files import special
+
 _NEGLIGIBLE = -30.0  # the log of a term at which a series ends, as at Opacus: less than 1e-13 of the sum
 _FIRST_TERMS, _MOST_TERMS = 64, 1 << 18
 
@@ -49,9 +51,8 @@ def _divergence(noise: float, rate: float, order: float) -> float:
 def _log_moment_whole(noise: float, rate: float, order: float) -> float:
     """The log of the mean of the ratio of densities to the power of a whole order; infinity where none can be had."""
     import numpy as np
-    from scipy.special import binom
 
-    i = np.arange(order + 1.0)
+    binom, i = special().binom, np.arange(order + 1.0)
     terms = (
         np.log(binom(order, i)) + i * math.log(rate) + (order - i) * math.log1p(-rate) + (i * i - i) / (2 * noise**2)
     )
@@ -61,8 +62,8 @@ def _log_moment_whole(noise: float, rate: float, order: float) -> float:
 def _log_moment_between(noise: float, rate: float, order: float) -> float:
     """Likewise for an order between whole ones: two integrals, below and above where both densities are alike."""
     import numpy as np
-    from scipy.special import binom, log_ndtr
 
+    binom, log_ndtr = special().binom, special().log_ndtr
     alike = noise**2 * math.log(1 / rate - 1) + 0.5
     count = _FIRST_TERMS
     while count <= _MOST_TERMS:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from policies.budget.allocation.lognormal_sums import lognormal_sum
+from policies.budget.library_files import special
 
 MOST_ORDER = 256
 """Largest order at which moments are computed; above, a step without sampling stands for the epoch."""
@@ -134,9 +135,8 @@ def _log_moments(noise: float, terms: int) -> Any:
     The sum's moment over a! is a coefficient of a power of the series of Y's own.
     """
     import numpy as np
-    from scipy.special import gammaln
 
-    order = np.arange(MOST_ORDER + 1.0)
+    gammaln, order = special().gammaln, np.arange(MOST_ORDER + 1.0)
     series = (order * order - order) / (2 * noise**2) - gammaln(order + 1)
     power, product, left = series, None, terms
     while left:

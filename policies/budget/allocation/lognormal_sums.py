@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from policies.budget.library_files import special
+
 # Of the grid, in standard deviations of the log of Y, over the root of the number of steps.
 _SPACING = 0.03
 # Of the log of Y, in standard deviations: what lies beyond has a chance of some 1e-21.
@@ -96,7 +98,6 @@ def _complete(found: LognormalSum, terms: int) -> LognormalSum:
 def _one(noise: float, spacing: float) -> LognormalSum:
     """One Y: of each cell between two points, the mean and the probability are kept."""
     import numpy as np
-    from scipy.special import ndtr
 
     mean = -1 / (2 * noise**2)
     first = math.floor((mean - _REACH / noise) / spacing)
@@ -110,8 +111,8 @@ def _one(noise: float, spacing: float) -> LognormalSum:
     masses[:-1] += chances @ (1 - upwards)
     masses[1:] += chances @ upwards
     low, high = first * spacing, last * spacing
-    chance_below, mean_below = (float(ndtr((low + shift) * noise)) for shift in (-mean, mean))
-    chance_above, mean_above = (float(ndtr(-(high + shift) * noise)) for shift in (-mean, mean))
+    chance_below, mean_below = (float(special().ndtr((low + shift) * noise)) for shift in (-mean, mean))
+    chance_above, mean_above = (float(special().ndtr(-(high + shift) * noise)) for shift in (-mean, mean))
     masses[0] += mean_below / math.exp(low)
     masses[-1] += chance_above
     at_zero = max(0.0, chance_below - mean_below / math.exp(low))

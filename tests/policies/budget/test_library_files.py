@@ -23,10 +23,12 @@ history = [GaussianSteps(4.0, 0.1, 20)]
 epsilon_spent(history, 1e-5), membership_bounds(history)
 print(json.dumps(sorted(sys.modules)))
 """
-SLOW = {"torch", "opacus", "scipy.stats", "scipy.signal", "absl", "attr", "dp_accounting"}
+SLOW = {"torch", "opacus", "absl", "attr", "dp_accounting"} | {
+    f"scipy.{part}" for part in ("stats", "signal", "integrate", "optimize", "linalg", "sparse")
+}
 
 
-def test_a_receipts_arithmetic_imports_no_statistics_no_signals_and_no_whole_library() -> None:
+def test_a_receipts_arithmetic_imports_of_scipy_what_it_calls_and_no_whole_library() -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], capture_output=True, text=True, env=ENVIRONMENT, timeout=CEILING_SECONDS
     )
@@ -65,11 +67,51 @@ def test_a_steps_loss_is_the_librarys_to_the_last_bit(noise: float, rate: float,
 
 
 def test_whoever_else_imports_these_parts_of_scipy_gets_scipys_own() -> None:
-    losses()
-    from scipy import signal, stats
+    losses(), library_files.quadrature(), library_files.special()
+    from scipy import integrate, linalg, signal, special, stats
 
-    assert stats.ttest_ind and signal.fftconvolve
+    assert stats.ttest_ind and signal.fftconvolve and linalg.eigh and integrate.solve_ivp
     assert sys.modules["scipy.stats"] is stats
+    assert library_files.special() is special is sys.modules["scipy.special"]
+
+
+@pytest.mark.parametrize("edges", [(-30.0, -3.0), (-3.0, 0.0), (0.0, 1e-9), (0.1, 45.0), (5.0, 400.0)])
+@pytest.mark.parametrize(("noise", "rate"), [(0.3, 0.9), (1.0, 0.01), (20.0, 0.001)])
+def test_an_integral_is_that_of_scipy_to_the_last_bit(noise: float, rate: float, edges: tuple[float, float]) -> None:
+    from opacus.accountants.analysis.prv.prvs import PoissonSubsampledGaussianPRV
+    from scipy import integrate
+
+    distribution = PoissonSubsampledGaussianPRV(rate, noise)
+    with np.errstate(all="ignore"):
+        expected = integrate.quad(distribution.cdf, *edges, limit=500)
+        assert library_files.quadrature().quad(distribution.cdf, *edges, limit=500) == expected
+
+
+def test_an_integral_that_scipy_warns_of_is_warned_of_where_it_was_asked_for() -> None:
+    quadrature = library_files.quadrature()
+    with pytest.warns(quadrature.IntegrationWarning, match="divergent|subdivisions|extrapolation") as told:
+        quadrature.quad(lambda x: 1 / x, 0.0, 1.0)
+    assert [one.filename for one in told] == [__file__]
+
+
+ORTHOGONAL = """
+import sys
+from policies.budget.library_files import special
+special()
+assert "scipy.linalg" not in sys.modules
+from scipy.special import roots_legendre
+print([float(node).hex() for node in roots_legendre(7)[0]])
+assert "scipy.linalg" in sys.modules
+"""
+
+
+def test_what_scipys_functions_take_from_linear_algebra_is_there_when_they_are_called() -> None:
+    from scipy.special import roots_legendre
+
+    done = subprocess.run(
+        [sys.executable, "-c", ORTHOGONAL], capture_output=True, text=True, env=ENVIRONMENT, timeout=CEILING_SECONDS
+    )
+    assert done.stdout.strip() == str([float(node).hex() for node in roots_legendre(7)[0]]), done.stderr
 
 
 def test_a_library_that_is_not_there_is_named() -> None:
