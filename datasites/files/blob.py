@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import functools
 import hashlib
 import os
 import secrets
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+from datasites.files.sync_ahead import SyncAhead
 from policies.errors import BlobError
 
 CHUNK_BYTES = 1 << 20
-# So many bytes are handed to the disk at once, while the next ones come.
-_SENT_AHEAD = 8 << 20
-_START_WRITING = 2  # SYNC_FILE_RANGE_WRITE of sync_file_range(2)
 PART = ".part-"
 """What the file of an upload that broke off begins with; the digest of the whole follows."""
 _BEGIN_AGAIN = "There is no such beginning of this upload here. Send it whole."
@@ -39,12 +34,12 @@ class Blob:
         self.size = 0
         self.added = 0
         self.is_new = False
-        self._sent = 0  # bytes that the disk was told to begin with
         self.taken = self.parts = 0  # bytes and files of beginnings that are none any more
         self._folder, self._at_most, self._shown = folder, at_most, shown
         self._running = hashlib.sha256()
         self._aside = folder / f".{secrets.token_hex(16)}{'-' * bool(announced)}{announced}"
         self._stream: BinaryIO = self._aside.open("xb")
+        self._ahead = SyncAhead(self._aside)
 
     def write(self, chunk: bytes | memoryview) -> None:
         """Takes the next bytes.
@@ -57,14 +52,7 @@ class Blob:
             raise BlobError(f"The blob was announced with {self._at_most} bytes; it has more.")
         self._running.update(chunk)
         self._stream.write(chunk)
-        if self.size - self._sent >= _SENT_AHEAD:
-            self._send_ahead()
-
-    def _send_ahead(self) -> None:
-        """Has the disk begin with what was written since, so that `keep` waits for little. Nothing hangs on it."""
-        if start := _start_writing():
-            start(self._stream.fileno(), self._sent, self.size - self._sent, _START_WRITING)
-        self._sent = self.size
+        self._ahead.wrote(self.size)
 
     def go_on(self, digest: str, begin: int) -> None:
         """Takes what came of an upload that broke off as the blob's beginning.
@@ -84,7 +72,7 @@ class Blob:
             raise BlobError(_BEGIN_AGAIN)
         while chunk := self._stream.read(CHUNK_BYTES):
             self._running.update(chunk)
-        self.size = self._sent = begin
+        self.size = begin
 
     def set_aside(self, digest: str) -> None:
         """Keeps what came, if anything did, in the place of what came of it before."""
@@ -120,7 +108,9 @@ class Blob:
     def keep(self) -> str:
         """Makes the blob visible under its digest, on disk for good, and returns the digest."""
         self._stream.flush()
+        self._ahead.end()
         os.fsync(self._stream.fileno())
+        self._ahead.check()
         target = self._folder / self.digest
         with self._shown:
             self.is_new = not target.exists()
@@ -143,17 +133,7 @@ class Blob:
 
     def close(self) -> None:
         """Removes what was not kept."""
+        self._ahead.end()
         with contextlib.suppress(OSError):  # a full disk may refuse the last buffer too
             self._stream.close()
         self._aside.unlink(missing_ok=True)
-
-
-@functools.cache
-def _start_writing() -> Callable[[int, int, int, int], int] | None:
-    """Linux' sync_file_range, where the C library has it."""
-    try:
-        call = ctypes.CDLL(None).sync_file_range
-    except (OSError, AttributeError):
-        return None
-    call.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
-    return call
