@@ -18,8 +18,8 @@ from researcher.hospitals.connections.answer_head import body_being_read, head_b
 
 RECORD_BYTES = 1 << 14
 """The most plain bytes of one TLS record (RFC 8446, 5.1)."""
-MOST_BYTES = 1 << 20
-"""Of one read: what a connection holds of an answer at once."""
+MOST_BYTES = 1 << 18
+"""Of one read: what a connection holds of an answer at once. httpx and its parser copy it: that fits a core's cache."""
 
 
 class ReadAhead(httpcore.NetworkStream):
