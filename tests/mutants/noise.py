@@ -10,8 +10,8 @@ import torch
 
 from datasites.training.dp_sgd.noise import NoisyOptimizer
 from datasites.training.randomness import gaussian
-from datasites.training.randomness.gaussian import noised
-from datasites.training.randomness.keyed_noise import BLOCKS, _Maker
+from datasites.training.randomness.gaussian import noised, noised_together
+from datasites.training.randomness.keyed_noise import _Maker
 from datasites.training.randomness.randomness import SecureRandom
 from mutants.mutant import Mutant, Patch, everywhere
 
@@ -20,7 +20,17 @@ Noise = Callable[[torch.Tensor, float, SecureRandom], torch.Tensor]
 
 def made_by(noise: Noise) -> Callable[[Patch], None]:
     """Replaces what adds noise: (sums, spread, random) → noised."""
-    return lambda patch: everywhere(patch, noised, lambda sums, *settings: noise(sums.detach(), *settings))
+
+    def build_in(patch: Patch) -> None:
+        def together(sums, *settings):
+            found = noise(torch.cat([one.detach().reshape(-1) for one in sums]), *settings)
+            parts = found.split([one.numel() for one in sums])
+            return [part.view(one.shape) for part, one in zip(parts, sums, strict=True)]
+
+        everywhere(patch, noised_together, together)
+        everywhere(patch, noised, lambda sums, *settings: noise(sums.detach(), *settings))
+
+    return build_in
 
 
 def only(values: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[Patch], None]:
@@ -103,14 +113,14 @@ def one_key_on_the_device(patch: Patch) -> None:
 def sines_are_cosines(patch: Patch) -> None:
     values = _Maker.values
 
-    def wrong(self, start):
-        found = values(self, start).reshape(-1, 2, BLOCKS)
-        found[:, 1] = found[:, 0]
-        return found.reshape(-1)
+    def wrong(self, first, end):
+        found, memory = values(self, first, end)
+        found[:, :, 1] = found[:, :, 0]
+        return found, memory
 
     def by_the_processor(sums, out, noise, step):
         found = torch.empty(out.shape)
-        gaussian._add(sums.cpu(), found, noise, step)
+        gaussian._add([one.cpu() for one in sums], found, noise, step)
         out.copy_(found)
 
     patch.setattr(_Maker, "values", wrong)

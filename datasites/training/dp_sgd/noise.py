@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,11 +11,9 @@ from opacus.optimizers import DPOptimizerFastGradientClipping
 
 from datasites.training.gpu.step import Recorder
 from datasites.training.randomness.device_noise import DeviceKey
-from datasites.training.randomness.gaussian import key_on, noised, step_of
+from datasites.training.randomness.gaussian import key_on, noised_together, step_of
 from datasites.training.randomness.noise_kernel import noise_kernel
 from datasites.training.randomness.randomness import SecureRandom
-
-_TOGETHER = 1 << 20  # numbers that get their noise at once on a processor: no more are copied together for it
 
 
 class NoisyOptimizer(DPOptimizerFastGradientClipping):
@@ -105,16 +102,18 @@ class NoisyOptimizer(DPOptimizerFastGradientClipping):
 
     def add_noise(self) -> None:
         """Replaces Opacus' noise, which anyone who seeds torch's global generator can predict."""
-        for group in _grouped(self.params):
-            sums = [parameter.__dict__["summed_grad"].reshape(-1) for parameter in group]
-            together = torch.cat(sums) if len(sums) > 1 else sums[0]
-            if self._key is None:
-                found = noised(together, self._spread, self._random)
-            else:
-                found = torch.empty_like(together, dtype=torch.float32)
-                self._key.add(together, found)
-            for parameter, part in zip(group, found.split([len(part) for part in sums]), strict=True):
-                parameter.grad = part.view(parameter.shape).to(parameter.dtype)
+        sums = [parameter.__dict__["summed_grad"] for parameter in self.params]
+        for parameter, part in zip(self.params, self._noised(sums), strict=True):
+            parameter.grad = part.to(parameter.dtype)
+
+    def _noised(self, sums: list[torch.Tensor]) -> list[torch.Tensor]:
+        if self._key is None:
+            return noised_together(sums, self._spread, self._random)
+        together = torch.cat([one.reshape(-1) for one in sums])
+        out = torch.empty_like(together, dtype=torch.float32)
+        self._key.add(together, out)
+        parts = out.split([one.numel() for one in sums])
+        return [part.view(one.shape) for one, part in zip(sums, parts, strict=True)]
 
     def scale_grad(self) -> None:
         """Divides all gradients by the public batch, in one call; Opacus' method calls once for each."""
@@ -123,21 +122,3 @@ class NoisyOptimizer(DPOptimizerFastGradientClipping):
     @property
     def _spread(self) -> float:
         return float(self.noise_multiplier * self.max_grad_norm)
-
-
-def _grouped(parameters: list[torch.nn.Parameter]) -> Iterator[list[torch.nn.Parameter]]:
-    """Neighbours that are small, on a processor: noise for a thousand numbers takes hardly less time than for many.
-
-    On a GPU all parameters are one group.
-    """
-    group: list[torch.nn.Parameter] = []
-    numbers = 0
-    for parameter in parameters:
-        most = _TOGETHER if parameter.device.type == "cpu" else math.inf
-        if group and numbers + parameter.numel() > most:
-            yield group
-            group, numbers = [], 0
-        group.append(parameter)
-        numbers += parameter.numel()
-    if group:
-        yield group

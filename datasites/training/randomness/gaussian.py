@@ -9,6 +9,9 @@ noise, and rounding gives nothing away.
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate
 
 import numpy as np
 import torch
@@ -39,11 +42,21 @@ def noised(sums: torch.Tensor, spread: float, random: SecureRandom) -> torch.Ten
     Returns:
         float32, of the shape and on the device of `sums`, contiguous.
     """
-    flat = sums.detach().reshape(-1)
-    out = torch.empty(flat.shape, dtype=torch.float32, device=flat.device)
-    add = _add if flat.device.type == "cpu" else _add_on_device
-    add(flat, out, random.noise(spread), step_of(spread))
-    return out.view(sums.shape)
+    return _noised([sums], spread, random)[0]
+
+
+def noised_together(sums: Sequence[torch.Tensor], spread: float, random: SecureRandom) -> list[torch.Tensor]:
+    """Adds Gaussian noise to every number of several tensors, as `noised` does, from one key and in one go.
+
+    Args:
+        sums: Real, any shapes, on one device; up to 2^34 numbers in all.
+        spread: Standard deviation of the noise, above 0.
+        random: Where the noise comes from.
+
+    Returns:
+        float32, of the shapes and on the device of `sums`, contiguous, in memory that they share.
+    """
+    return _noised(sums, spread, random)
 
 
 def step_of(spread: float) -> float:
@@ -56,22 +69,39 @@ def key_on(device: torch.device) -> DeviceKey:
     return DeviceKey(device, noise_kernel(device).kernel)
 
 
-def _add(sums: torch.Tensor, out: torch.Tensor, noise: Noise, step: float) -> None:
-    """Writes the sums with their noise, part by part, in memory that stays in the processor's cache."""
-    numbers, noised = sums.numpy(), out.numpy()
-
-    def add(start: int, values: np.ndarray) -> None:
-        part = slice(start, start + len(values))
-        np.rint(np.multiply(values, noise.spread / step, out=values), out=values)
-        rounded = np.divide(numbers[part], step, dtype=np.float64)
-        np.rint(rounded, out=rounded)
-        np.multiply(np.add(rounded, values, out=rounded), step, out=noised[part], casting="same_kind")
-
-    in_parts(noise.key, len(numbers), add)
+def _noised(sums: Sequence[torch.Tensor], spread: float, random: SecureRandom) -> list[torch.Tensor]:
+    flat = [one.detach().reshape(-1) for one in sums]
+    sizes = [len(one) for one in flat]
+    out = torch.empty(sum(sizes), dtype=torch.float32, device=sums[0].device)
+    noise, step = random.noise(spread), step_of(spread)
+    add = _add if out.device.type == "cpu" else _add_on_device
+    add(flat, out, noise, step)
+    return [part.view(one.shape) for one, part in zip(sums, out.split(sizes), strict=True)]
 
 
-def _add_on_device(sums: torch.Tensor, out: torch.Tensor, noise: Noise, step: float) -> None:
-    """Noises numbers on a GPU as `noised` does, with noise made there."""
-    key = key_on(sums.device)
+def _add(sums: Sequence[torch.Tensor], out: torch.Tensor, noise: Noise, step: float) -> None:
+    """Writes the sums with their noise, one behind the other, part by part and in threads."""
+    numbers, noised = [one.numpy() for one in sums], out.numpy()
+    ends = list(accumulate(one.size for one in numbers))
+
+    def add(start: int, values: np.ndarray, memory: np.ndarray) -> None:
+        own, stop = memory[1], min(start + values.size, noised.size)
+        which, at = bisect_right(ends, start), start
+        while at < stop:  # the sums that have numbers here, over the step, which is exact
+            first, end = ends[which] - numbers[which].size, min(ends[which], stop)
+            part = numbers[which][at - first : end - first]
+            np.multiply(part, 1.0 / step, out=own[at - start : end - start], dtype=np.float64)
+            at, which = end, which + 1
+        np.rint(memory, out=memory)
+        in_order = own.reshape(values.shape)
+        np.add(in_order, values, out=in_order)
+        np.multiply(own[: stop - start], step, out=noised[start:stop], casting="same_kind")
+
+    in_parts(noise.key, noised.size, add, spread=noise.spread / step)
+
+
+def _add_on_device(sums: Sequence[torch.Tensor], out: torch.Tensor, noise: Noise, step: float) -> None:
+    """As `_add` on a GPU, with noise made there."""
+    key = key_on(out.device)
     key.renew(noise, step)
-    key.add(sums, out)
+    key.add(torch.cat(list(sums)) if len(sums) > 1 else sums[0], out)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import stats
 
-from datasites.training.randomness.gaussian import noised
+from datasites.training.randomness.gaussian import noised, noised_together
 from datasites.training.randomness.randomness import SecureRandom
 
 
@@ -62,3 +62,19 @@ def test_the_sums_are_left_as_they_are():
     sums = torch.ones(100)
     noised(sums, 1.0, SecureRandom.for_tests(7))
     assert torch.equal(sums, torch.ones(100))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_several_sums_get_the_noise_that_they_would_get_as_one(monkeypatch, dtype, threads):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    sums = [torch.randn(shape, dtype=dtype) for shape in ((), (3, 5), (0,), (300, 400), (2, 1), (100_001,), (64,))]
+    sums.append(torch.randn(70, 50, dtype=dtype).t())
+    apart = noised_together(sums, 0.7, SecureRandom.for_tests(8))
+    whole = noised(torch.cat([one.reshape(-1) for one in sums]), 0.7, SecureRandom.for_tests(8))
+    assert [part.shape for part in apart] == [one.shape for one in sums]
+    assert torch.equal(torch.cat([part.reshape(-1) for part in apart]), whole)
+
+
+def test_no_sums_get_no_noise():
+    assert noised_together([torch.zeros(0), torch.zeros(2, 0)], 1.0, SecureRandom.for_tests(9))[1].shape == (2, 0)

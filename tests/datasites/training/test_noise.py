@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
 import torch
 from scipy import stats
 from torch import nn
 
-from datasites.training.dp_sgd import noise
 from datasites.training.dp_sgd.noise import NoisyOptimizer
+from datasites.training.randomness import keyed_noise
 from datasites.training.randomness.randomness import SecureRandom
 
 
@@ -59,20 +57,15 @@ def test_noise_is_fresh_in_every_step():
 
 
 @pytest.mark.parametrize(
-    "sizes", [[1], [0, 3], [64, 1], [63, 1, 1], [65, 64, 0, 1], [30, 30, 30, 200, 5, 129], [1] * 70]
+    "sizes", [[1], [0, 3], [1024, 1], [1023, 1, 1], [1025, 1024, 0, 1], [30, 30, 5000, 30, 200, 5, 1290], [1] * 70]
 )
 @pytest.mark.parametrize("threads", [1, 3])
-def test_every_number_gets_noise_of_its_own_however_parameters_are_put_together(monkeypatch, sizes, threads):
-    monkeypatch.setattr(noise, "_TOGETHER", 64)
+def test_every_number_gets_noise_of_its_own_however_parameters_lie_in_parts(monkeypatch, sizes, threads):
+    monkeypatch.setattr(keyed_noise, "_TILES", 1)
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     keys, fresh_key = [], SecureRandom.fresh_key
     monkeypatch.setattr(SecureRandom, "fresh_key", lambda self: keys.append(fresh_key(self)) or keys[-1])
     parameters = [nn.Parameter(torch.zeros(size)) for size in sizes]
-    groups = [[part.numel() for part in group] for group in noise._grouped(parameters)]
-    assert [*itertools.chain(*groups)] == sizes
-    assert all(len(group) == 1 or sum(group) <= 64 for group in groups)
-    assert all(sum(one) + other[0] > 64 for one, other in itertools.pairwise(groups)), "no group more than is needed"
-
     optimizer = NoisyOptimizer(
         torch.optim.SGD(parameters, lr=1.0),
         noise_multiplier=1.0,
@@ -81,18 +74,22 @@ def test_every_number_gets_noise_of_its_own_however_parameters_are_put_together(
         random=SecureRandom(),
         after_noise=lambda: None,
     )
-    optimizer.step_with([torch.full((size,), float(number), dtype=torch.float64) for number, size in enumerate(sizes)])
-    found = [number + parameter.detach().double() for number, parameter in enumerate(parameters)]
-    assert all((part != 0).all() and (part.abs() < 9).all() for part in found)
-    assert len(torch.cat(found).unique()) > 0.95 * sum(sizes)
-    assert len(keys) == len(set(keys)) == len(groups)
+    sums = [torch.full((size,), float(number), dtype=torch.float64) for number, size in enumerate(sizes)]
+    for number in range(1, 3):
+        before = [parameter.detach().clone() for parameter in parameters]
+        optimizer.step_with(sums)
+        moved = [old - parameter.detach() for old, parameter in zip(before, parameters, strict=True)]
+        found = [part.double() - whole for whole, part in enumerate(moved)]
+        assert all((part != 0).all() and (part.abs() < 9).all() for part in found)
+        assert len(torch.cat(found).unique()) > 0.95 * sum(sizes)
+        assert len(keys) == len(set(keys)) == number
 
 
 def test_noise_of_as_many_threads_as_there_may_be_is_that_of_one(monkeypatch):
     found = []
     for threads in (1, 2, 3, 7):
         monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
-        found.append(steps(1, size=4 * 65536 + 5))
+        found.append(steps(1, size=4 * keyed_noise.MOST_AT_ONCE + 5))
     assert all(np.array_equal(one, found[0]) for one in found)
 
 

@@ -20,7 +20,7 @@ from researcher.simulation.made_up import MadeUpHospital
 from researcher.simulation.rounds import run_rounds
 from researcher.simulation.settings import SimulationSettings
 from researcher.simulation.work import Work, make_work
-from researcher.simulation.workers import Begun, Sent, Trained
+from researcher.simulation.workers import Begun, Sent, Stepped, Trained
 from researcher.strategies import Weights
 from researcher.studies.checkpoints import load_state
 from researcher.studies.history import History
@@ -45,9 +45,9 @@ class Told(InThisProcess):
         self._told, self._failing, self._scored = told, failing, 0
 
     def train(
-        self, sent: Sent, round_index: int, hospitals: Sequence[MadeUpHospital], begun: Begun
+        self, sent: Sent, round_index: int, hospitals: Sequence[MadeUpHospital], begun: Begun, stepped: Stepped
     ) -> Iterator[Trained]:
-        for number, part in enumerate(super().train(sent, round_index, hospitals, begun)):
+        for number, part in enumerate(super().train(sent, round_index, hospitals, begun, stepped)):
             if round_index == self._failing:
                 raise RunFailed("Everything died.")
             self._told.append(f"trained {round_index + 1}.{number + 1}")
@@ -75,6 +75,7 @@ def _run(work: Work, workers: Told, told: list[str], folder: Path) -> History:
         begun=begun,
         folder=folder,
         on_round=lambda record: told.append(f"told {record.round}"),
+        on_progress=lambda doing: None,
     )
     return history
 
@@ -160,7 +161,7 @@ def test_a_worker_that_dies_over_scores_and_training_is_replaced_once(work: Work
     sent = Sent(lambda hospital: {}, alike=True)
     if scores_first:
         assert wait() == "score"  # type: ignore[comparison-overlap]
-    answers = [*workers.train(sent, 0, hospitals, lambda hospital: None)]
+    answers = [*workers.train(sent, 0, hospitals, lambda hospital: None, lambda hospital, steps: None)]
     if not scores_first:
         assert wait() == "score"  # type: ignore[comparison-overlap]
     assert answers == [f"train {one.name}" for one in hospitals]  # type: ignore[comparison-overlap]

@@ -300,7 +300,8 @@ def test_it_is_told_which_hospital_is_at_which_round_and_how_much_is_left_also_a
     # 2 rounds of 2 steps at 3 hospitals: told before the first step, after each step, and after each hospital.
     first = [("hospital_1", 0), ("hospital_1", 1), ("hospital_1", 2), ("hospital_1", 2), ("hospital_2", 3)]
     assert told[:5] == [(f"round 1 of 2, {name}", done, 12) for name, done in first]
-    assert told[-1] == ("round 1 of 2, scoring the model", 6, 12)
+    assert ("round 1 of 2, scoring the model", 6, 12) in told
+    assert told[-1] == ("round 2 of 2, hospital_1", 8, 12), "a round is told once the next one's first update is in"
     told.clear()
     simulate(STUDY, HERE, data, tmp_path / "out", on_progress=note)
     assert told[0] == ("round 2 of 2, hospital_1", 0, 6)
