@@ -114,7 +114,8 @@ class Book:
         self._kept: dict[int, list[PerSampleGradient]] = {}
         self._announced: Counter[int] = Counter()
         self._square_norms: list[torch.Tensor] = []
-        self._small: dict[int, InstantiatedGradient] = {}
+        self._small: dict[int, int] = {}
+        self._beside: torch.Tensor | None = None  # all small gradients' rows, measured and summed as one
 
     def is_trained(self, tensor: object) -> bool:
         """Whether `tensor` is a trained parameter or computed from such alone."""
@@ -164,7 +165,8 @@ class Book:
                 self._kept[key] = [together]
                 self._count(key, together)
         if self._small:
-            self._add(square_norms(torch.cat([gradient.rows for gradient in self._small.values()], dim=1)))
+            self._beside = torch.cat([self._kept.pop(key).pop().rows for key in self._small], dim=1)  # type: ignore[attr-defined]
+            self._add(square_norms(self._beside))
         if not self._square_norms:
             device = self._parameters[0].device if self._parameters else torch.device("cpu")
             return torch.zeros(self.pictures, dtype=torch.float64, device=device)
@@ -198,7 +200,7 @@ class Book:
 
     def _count(self, key: int, gradient: PerSampleGradient) -> None:
         if isinstance(gradient, InstantiatedGradient) and gradient.rows.shape[1] <= _SMALL:
-            self._small[key] = gradient
+            self._small[key] = gradient.rows.shape[1]
         else:
             self._add(gradient.square_norms())
 
@@ -207,11 +209,11 @@ class Book:
 
     def _small_sums(self, factors: torch.Tensor) -> dict[int, torch.Tensor]:
         """The sums of all small gradients, by parameter."""
-        if not self._small:
+        if self._beside is None:
             return {}
-        rows = [gradient.rows for gradient in self._small.values()]
-        together = weighted_sum(torch.cat(rows, dim=1), factors)
-        return dict(zip(self._small, together.split([part.shape[1] for part in rows]), strict=True))
+        together = weighted_sum(self._beside, factors)
+        self._beside = None
+        return dict(zip(self._small, together.split(list(self._small.values())), strict=True))
 
     def _behind(self, weight: torch.Tensor) -> list[nn.Parameter]:
         computed = self.computed.get(id(weight))

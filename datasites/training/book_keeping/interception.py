@@ -8,7 +8,7 @@ parameters is let through, and any other is refused by name.
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -104,7 +104,7 @@ class Interception(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        tensors = list(_tensors_in((args, kwargs)))
+        tensors = _tensors_in((args, kwargs)) if kwargs else _tensors_in(args)
         if any(id(tensor) in self._copies for tensor in tensors):
             return self._with_copies(func, args, kwargs, tensors)
         trained = [tensor for tensor in tensors if self._book.is_trained(tensor)]
@@ -126,7 +126,7 @@ class Interception(TorchFunctionMode):
     ) -> Any:
         """Something made of parameters alone: a shape, say, or a standardised weight."""
         found = func(*args, **kwargs)
-        made = list(_tensors_in(found))
+        made = _tensors_in(found)
         if any(one is tensor for one in made for tensor in trained) or (made and func in _IN_PLACE):
             raise self._refusal(func, trained[0])
         sources = list({id(source): source for tensor in trained for source in self._sources(tensor)}.values())
@@ -160,7 +160,7 @@ class Interception(TorchFunctionMode):
                 return func(*args, **kwargs)
         else:
             found = func(*args, **kwargs)
-            if not list(_tensors_in(found)):
+            if not _tensors_in(found):
                 return found
         raise PlanError(
             f"Parameter {name!r} is used by {_spelling(func)}, which is not supported for a parameter that spreads "
@@ -183,15 +183,18 @@ def _spelling(func: Any) -> str:
     return resolve_name(func) or getattr(func, "__name__", "a function")
 
 
-def _tensors_in(values: Any) -> Iterator[torch.Tensor]:
+def _tensors_in(values: Any) -> list[torch.Tensor]:
     """The tensors among arguments or results, in lists and tables too."""
     if isinstance(values, torch.Tensor):
-        yield values
-    elif isinstance(values, dict):
-        yield from _tensors_in(list(values.values()))
-    elif isinstance(values, list | tuple):
-        for value in values:
-            if isinstance(value, torch.Tensor):
-                yield value
-            elif isinstance(value, list | tuple | dict):
-                yield from _tensors_in(value)
+        return [values]
+    if isinstance(values, dict):
+        values = values.values()
+    elif not isinstance(values, list | tuple):
+        return []
+    found = []
+    for value in values:
+        if isinstance(value, torch.Tensor):
+            found.append(value)
+        elif isinstance(value, list | tuple | dict):
+            found += _tensors_in(value)
+    return found

@@ -20,7 +20,7 @@ from datasites.training.book_keeping.calls import (
 )
 
 # Products that are written before they are added up, so that they stay in a processor's cache.
-_BLOCK = 1 << 18
+_BLOCK = 1 << 16
 
 
 def group_norm(

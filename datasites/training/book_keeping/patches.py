@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from datasites.training.book_keeping.book import Book, InstantiatedGradient, PerSampleGradient
+from datasites.training.book_keeping.calls import summed_over_views
 from datasites.training.book_keeping.gram import gram, roundings, square_norms_of, writing_out_is_better
 from datasites.training.book_keeping.linear import SumOfOuterProducts
 from datasites.training.book_keeping.product_sums import MOST_POSITIONS, sum_of_products
@@ -181,7 +182,7 @@ class Patches:
         if book.views == 1 and self._is_large_alone():
             return self._one_after_the_other()
         if self._is_depthwise() and not self._has_own_kernel() and self.positions <= _MOST_SLID * book.views:
-            return self._slid().view(book.views, book.pictures, *shape).sum(dim=0)
+            return summed_over_views(self._slid().view(-1, *shape), book)
         # As one convolution with a group for each picture, whose batch are the views.
         inputs = self._inputs.reshape(book.views, -1, *self._inputs.shape[2:])
         grad_output = self._grad_output.reshape(book.views, -1, *self._grad_output.shape[2:])
@@ -231,6 +232,9 @@ class Patches:
         return sum_of_products(*rows, factors, positions=self.positions, product=self._product_of)
 
     def _product_of(self, inputs: torch.Tensor, grad_output: torch.Tensor) -> torch.Tensor:
+        if self.is_linear:
+            pixels = (rows.flatten(2).transpose(1, 2).flatten(0, 1) for rows in (grad_output, inputs))
+            return (next(pixels).t() @ next(pixels)).view(self._call.shape)
         empty = inputs.new_empty(1).expand(self._call.shape)
         return self._call.backward(grad_output, inputs, empty, groups=1, of_weight=True)
 

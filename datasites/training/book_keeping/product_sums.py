@@ -64,4 +64,6 @@ def sum_of_products(
 
 def _of_pictures(rows: torch.Tensor, pictures: int, start: int, stop: int) -> torch.Tensor:
     """The rows of some pictures in all their views."""
+    if len(rows) == pictures:
+        return rows[start:stop]
     return rows.unflatten(0, (-1, pictures))[:, start:stop].flatten(0, 1)

@@ -104,7 +104,7 @@ class NoisyOptimizer(DPOptimizerFastGradientClipping):
         """Replaces Opacus' noise, which anyone who seeds torch's global generator can predict."""
         sums = [parameter.__dict__["summed_grad"] for parameter in self.params]
         for parameter, part in zip(self.params, self._noised(sums), strict=True):
-            parameter.grad = part.to(parameter.dtype)
+            parameter.grad = part if part.dtype == parameter.dtype else part.to(parameter.dtype)
 
     def _noised(self, sums: list[torch.Tensor]) -> list[torch.Tensor]:
         if self._key is None:

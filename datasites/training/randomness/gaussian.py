@@ -70,18 +70,17 @@ def key_on(device: torch.device) -> DeviceKey:
 
 
 def _noised(sums: Sequence[torch.Tensor], spread: float, random: SecureRandom) -> list[torch.Tensor]:
-    flat = [one.detach().reshape(-1) for one in sums]
-    sizes = [len(one) for one in flat]
+    sizes = [one.numel() for one in sums]
     out = torch.empty(sum(sizes), dtype=torch.float32, device=sums[0].device)
-    noise, step = random.noise(spread), step_of(spread)
     add = _add if out.device.type == "cpu" else _add_on_device
-    add(flat, out, noise, step)
-    return [part.view(one.shape) for one, part in zip(sums, out.split(sizes), strict=True)]
+    add(sums, out, random.noise(spread), step_of(spread))
+    parts = zip(sums, out.split(sizes), strict=True)
+    return [part if one.dim() == 1 else part.view(one.shape) for one, part in parts]
 
 
 def _add(sums: Sequence[torch.Tensor], out: torch.Tensor, noise: Noise, step: float) -> None:
     """Writes the sums with their noise, one behind the other, part by part and in threads."""
-    numbers, noised = [one.numpy() for one in sums], out.numpy()
+    numbers, noised = [one.detach().numpy().reshape(-1) for one in sums], out.numpy()
     ends = list(accumulate(one.size for one in numbers))
 
     def add(start: int, values: np.ndarray, memory: np.ndarray) -> None:
@@ -104,4 +103,5 @@ def _add_on_device(sums: Sequence[torch.Tensor], out: torch.Tensor, noise: Noise
     """As `_add` on a GPU, with noise made there."""
     key = key_on(out.device)
     key.renew(noise, step)
-    key.add(torch.cat(list(sums)) if len(sums) > 1 else sums[0], out)
+    flat = [one.detach().reshape(-1) for one in sums]
+    key.add(torch.cat(flat) if len(flat) > 1 else flat[0], out)
