@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -290,13 +292,22 @@ def test_kernels_of_own_channels_give_the_sum_of_each_gradient_clipped_alone(nam
     assert max(norm_of(one) for one in alone) <= 0.05
 
 
+@pytest.mark.parametrize("affine", [True, False])
+@pytest.mark.parametrize("size", [7, 16, 21])
 @pytest.mark.parametrize("channels", [4, 16, 96])
-def test_norms_beside_each_other_in_memory_have_each_pictures_gradient(channels):
+def test_norms_beside_each_other_in_memory_have_each_pictures_gradient(channels, size, affine):
     torch.manual_seed(channels)
-    model = nn.Sequential(nn.GroupNorm(4, channels), nn.Tanh(), nn.Flatten(), nn.Linear(channels * 49, CLASSES))
-    images = torch.randn(PICTURES, channels, 7, 7) + torch.arange(channels)[:, None, None]
+    norm = nn.GroupNorm(4, channels, affine=affine)
+    model = nn.Sequential(nn.Conv2d(3, channels, 1), norm, nn.Tanh(), nn.AvgPool2d(3), nn.Flatten())
+    model.append(nn.Linear(channels * (size // 3) ** 2, CLASSES))
+    nn.init.constant_(model[0].bias, 1.0)
+    for parameter in norm.parameters():
+        nn.init.uniform_(parameter, 0.5, 1.5)
+    images = torch.randn(PICTURES, 3, size, size) + torch.arange(3)[:, None, None]
+    double = copy.deepcopy(model).double()
+    model.to(memory_format=torch.channels_last)
     together = BookKeeping(model, 1e6).clipped_sum(images.to(memory_format=torch.channels_last), LABELS)
-    expected = one_by_one(model.double(), images.double(), LABELS, 1e6)
+    expected = one_by_one(double, images.double(), LABELS, 1e6)
     assert distance(together, expected) <= 1e-5 * norm_of(expected)
 
 

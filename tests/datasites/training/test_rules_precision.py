@@ -146,3 +146,35 @@ def through_one_forward_of(
 ) -> list[list[torch.Tensor]]:
     losses = F.cross_entropy(model(pictures), labels, reduction="none")
     return [[torch.autograd.grad(loss, layer.weight, retain_graph=True)[0].double()] for loss in losses]
+
+
+@pytest.mark.parametrize("size", [1e-20, 1e-3, 1e18])
+def test_a_single_product_is_as_long_as_its_factors_lengths_say(size):
+    inputs, grad_output = torch.randn(PICTURES, 1, 700) * size, torch.randn(PICTURES, 1, 5) * size
+    lengths = [rows.double().flatten(1).norm(dim=1) for rows in (inputs, grad_output)]
+    found = SumOfOuterProducts(inputs, grad_output).square_norms().sqrt()
+    torch.testing.assert_close(found, lengths[0] * lengths[1], rtol=1e-14, atol=0.0)
+
+
+@pytest.mark.parametrize("wrong", [torch.inf, torch.nan])
+def test_a_single_product_that_is_not_finite_is_infinitely_long(wrong):
+    inputs, grad_output = torch.randn(PICTURES, 1, 7), torch.zeros(PICTURES, 1, 5)
+    inputs[1, 0, 3] = wrong
+    assert SumOfOuterProducts(inputs, grad_output).square_norms().tolist() == [0.0, torch.inf, 0.0]
+
+
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last], ids=["contiguous", "channels_last"])
+@pytest.mark.parametrize("views", [1, 2])
+def test_a_linear_layer_on_pixels_sums_what_its_pictures_add(order, views):
+    torch.manual_seed(6)
+    weight = nn.Parameter(torch.randn(20, 12, 1, 1))
+    call = ConvolutionCall(Book({"w": weight}, pictures=40, views=views), weight, None, (1, 1), (0, 0), (1, 1), 1)
+    rows = [torch.randn(views * 40, channels, 4, 3).to(memory_format=order) for channels in (12, 20)]
+    factors = torch.rand(40, dtype=torch.float64)
+    factors[::7] = 0.0
+    patches = Patches(call, *rows)
+    expected = (patches.per_picture().double() * factors.view(-1, 1, 1, 1, 1)).sum(dim=0)
+    rows[0][7], rows[1][14] = torch.nan, torch.inf
+    found = patches.weighted_sum(factors)
+    assert found.shape == weight.shape and found.dtype == torch.float64
+    torch.testing.assert_close(found, expected, rtol=0.0, atol=1e-6 * float(expected.norm()))
