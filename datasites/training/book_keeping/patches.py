@@ -25,6 +25,7 @@ _FEW_CHANNELS = 16
 _TAPS_WITH_A_KERNEL = 3
 # From so many multiplications on, where channels lie side by side, a call for each picture is quicker than copying all.
 _LARGE_ALONE_BY_CHANNEL = 300_000
+_LARGE_ALONE_OF_OWN_CHANNELS = 500_000  # depthwise, where all pictures' channels stay side by side
 # Above so many positions of a view, the one chain in which a slide adds them up could round by a hundred-thousandth.
 _MOST_SLID = 1 << 15
 # Up to so many positions, a slide over channels that lie side by side is quicker than a copy of them.
@@ -151,7 +152,8 @@ class Patches:
         if self._call.groups > 1 and not (self._is_depthwise() and self._has_own_kernel()):
             return False
         if _is_by_channel(self._inputs):
-            return self._product() >= _LARGE_ALONE_BY_CHANNEL
+            depthwise = self._call.groups > 1
+            return self._product() >= (_LARGE_ALONE_OF_OWN_CHANNELS if depthwise else _LARGE_ALONE_BY_CHANNEL)
         few = self._inputs.shape[1] < _FEW_CHANNELS
         return self._call.groups == 1 and self._product() >= (_LARGE_ALONE_WITH_FEW_CHANNELS if few else _LARGE_ALONE)
 
@@ -184,8 +186,10 @@ class Patches:
         if self._is_depthwise() and not self._has_own_kernel() and self.positions <= _MOST_SLID * book.views:
             return summed_over_views(self._slid().view(-1, *shape), book)
         # As one convolution with a group for each picture, whose batch are the views.
-        inputs = self._inputs.reshape(book.views, -1, *self._inputs.shape[2:])
-        grad_output = self._grad_output.reshape(book.views, -1, *self._grad_output.shape[2:])
+        inputs, grad_output = (
+            _beside(rows, book.views, by_channel=self._is_depthwise() and _is_by_channel(rows))
+            for rows in (self._inputs, self._grad_output)
+        )
         apart = self._inputs.new_empty(1).expand(book.pictures * shape[0], *shape[1:])
         groups = book.pictures * self._call.groups
         found = self._call.backward(grad_output, inputs, apart, groups=groups, of_weight=True)
@@ -217,10 +221,7 @@ class Patches:
         """
         call, inputs = self._call, self._inputs
         channels, few = len(inputs) * inputs.shape[1], self._grad_output[0, 0].numel() <= _FEW_POSITIONS
-        if few and _is_by_channel(inputs):
-            beside = inputs.permute(2, 3, 0, 1).reshape(1, *inputs.shape[2:], channels).permute(0, 3, 1, 2)
-        else:
-            beside = inputs.reshape(1, channels, *inputs.shape[2:])
+        beside = _beside(inputs, 1, by_channel=few and _is_by_channel(inputs))
         sliding = self._grad_output.reshape(channels, 1, *self._grad_output.shape[2:])
         settings = (call.dilation, call.padding, call.stride, False, [0, 0], channels)
         found = torch.convolution(beside, sliding, None, *settings)
@@ -274,3 +275,17 @@ class Patches:
 def _is_by_channel(rows: torch.Tensor) -> bool:
     """Whether the channels of a pixel lie side by side."""
     return rows.dim() == 4 and rows.is_contiguous(memory_format=torch.channels_last) and not rows.is_contiguous()
+
+
+def _beside(rows: torch.Tensor, views: int, *, by_channel: bool) -> torch.Tensor:
+    """All pictures' channels as channels of one: (V * B, C, ...) → (V, B * C, ...).
+
+    Args:
+        rows: Of each picture and view.
+        views: V.
+        by_channel: Whether a pixel's channels lie side by side, and shall then: copied in runs, not one by one.
+    """
+    if not by_channel:
+        return rows.reshape(views, -1, *rows.shape[2:])
+    apart = rows.unflatten(0, (views, -1)).permute(0, 3, 4, 1, 2)
+    return apart.flatten(3).permute(0, 3, 1, 2)
