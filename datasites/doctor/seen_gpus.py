@@ -1,4 +1,4 @@
-"""Whether runs see the machine's GPUs: each is tried by a process that is closed in as a run is."""
+"""A look at whether runs see the machine's GPUs: each is tried by a process that is closed in as a run is."""
 
 from __future__ import annotations
 

@@ -12,10 +12,13 @@ _ACCOUNT = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
 _PLAIN = re.compile(r"[A-Za-z0-9_./+@:,=-]+")
 _HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp", "/dev")  # noqa: S108 - named, not used
 # What systemd may take from the datasite without taking it from its runs, which close themselves in with namespaces,
-# mounts and filters of their own, and want its GPUs: so neither namespaces nor /proc nor devices are restricted.
+# mounts and filters of their own, and want its GPUs: so neither namespaces nor /proc nor devices are restricted. Nor is
+# any file below /proc covered, as ProtectKernelLogs and ProtectHostname do: the kernel then lets no ordinary account
+# mount a /proc of its own, and runs with a GPU need one. What these keep out besides is named instead.
 _HARDENING = (
     *("NoNewPrivileges=yes", "PrivateTmp=yes", "ProtectSystem=strict", "ProtectHome=yes"),
-    *("ProtectHostname=yes", "ProtectKernelModules=yes", "ProtectKernelLogs=yes", "RestrictRealtime=yes"),
+    *("ProtectKernelModules=yes", "InaccessiblePaths=-/dev/kmsg", "RestrictRealtime=yes"),
+    *("SystemCallFilter=~syslog sethostname setdomainname", "SystemCallErrorNumber=EPERM"),
     *("RestrictSUIDSGID=yes", "LockPersonality=yes", "CapabilityBoundingSet=", "AmbientCapabilities="),
     *("SystemCallArchitectures=native", "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK", "UMask=0077"),
 )

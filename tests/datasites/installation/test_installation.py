@@ -75,6 +75,8 @@ def test_the_unit_says_how_a_datasite_is_run() -> None:
     assert rights == "d /var/lib/wanwu/north 0700 wanwu - -\n"
     assert account == 'u wanwu - "Wanwu datasite" /var/lib/wanwu -\n'
     assert not any(line.startswith(("RestrictNamespaces", "PrivateDevices", "DeviceAllow")) for line in lines)
+    covers = ("ProtectKernelLogs", "ProtectKernelTunables", "ProtectHostname", "ProtectProc", "ProcSubset")
+    assert not any(line.startswith(covers) for line in lines), "runs with a GPU mount a /proc of their own"
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,12 @@ tries = {
     "its threads": lambda: os.listdir("/proc/self/task"),
     "processes": lambda: os.listdir("/proc"),
     "its root": opens("/proc/self/root/etc/passwd"),
+    "a thread's root": opens(own + "/root/etc/passwd"),
+    "its open files": lambda: os.listdir(own + "/fd"),
+    "the machine's settings": opens("/proc/sys/kernel/hostname"),
+    "the devices' folder": lambda: os.listdir("/dev"),
+    "another GPU": opens("/dev/nvidia1", os.O_RDWR),
+    "shared memory": opens("/dev/shm/wanwu-x", os.O_RDWR | os.O_CREAT),
     "the first process": opens("/proc/1/environ"),
     "mounts": opens("/proc/self/mountinfo"),
     "accounts": opens("/etc/passwd"),
@@ -167,20 +173,3 @@ def test_a_run_is_shown_its_own_gpu_on_the_bus_and_no_other(tmp_path: Path) -> N
 
 def test_kinds_of_namespaces_are_made_one_by_one() -> None:
     assert namespaces.separate(()) == {}
-
-
-def test_nothing_that_runs_are_forked_from_has_asked_the_driver() -> None:
-    """A driver that was set up before the fork shows a run none."""
-    program = """
-import torch
-asked = []
-for name in ("_cuda_getDeviceCount", "_cuda_init"):
-    setattr(torch._C, name, lambda *given, name=name: asked.append(name) or 0)
-from datasites.runs.processes import runner
-from datasites.runs.processes.kernels import compiler
-runner.import_training()
-compiler.import_kernels()
-print(asked, torch.cuda.is_initialized(), "libcuda.so" in open("/proc/self/maps").read())
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=ENVIRONMENT, check=False)
-    assert done.stdout.strip() == "[] False False", done.stderr[-2000:]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.driver_stand_in import build
 
 from datasites.runs.gpus import Gpu
 from datasites.runs.sandbox import gpu_trial
@@ -18,7 +18,6 @@ from datasites.runs.sandbox.limits import RunLimits
 
 GPU = Gpu(0, "GPU-00000000-1111-2222-3333-444444444444")
 LIMITS = RunLimits(1 << 32, 60, 60, 64, 1 << 20)
-STAND_IN = Path(__file__).resolve().parents[2] / "support" / "driver_stand_in.c"
 LACKING = [piece.piece for piece in sandbox_report() if piece.required and not piece.present]
 
 pytestmark = [
@@ -33,11 +32,7 @@ def trial(tmp_path: Path) -> Trial:
     """Tries a GPU whose driver wants these things to start."""
 
     def tried(wants: str) -> GpuTrial:
-        library = tmp_path / "driver" / "libcuda.so.1"
-        library.parent.mkdir(exist_ok=True)
-        given = [f'-DWANTS="{wants}"', f"-DBUILT_BY={os.geteuid()}", str(STAND_IN), "-lpthread", "-o", str(library)]
-        subprocess.run(["cc", "-shared", "-fPIC", *given], check=True, capture_output=True)
-        return try_gpu(GPU, LIMITS, tmp_path / "state", library=str(library))
+        return try_gpu(GPU, LIMITS, tmp_path / "state", library=str(build(tmp_path / "driver", wants)))
 
     return tried
 
