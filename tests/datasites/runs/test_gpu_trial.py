@@ -45,19 +45,25 @@ def test_a_driver_that_wants_what_nvidias_does_shows_a_run_its_gpu(trial: Trial)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="the other tests are such an account's")
+@pytest.mark.parametrize("covered", [False, True])
 def test_an_account_that_is_not_roots_sees_its_gpu_too(
-    trial: Trial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trial: Trial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, covered: bool
 ) -> None:
-    """It has a user namespace around its others, in which it may show itself its own processes."""
+    """It has a user namespace around its others, in which it may list its own processes, unless parts are covered."""
     library = str(tmp_path / "driver" / "libcuda.so.1")  # in a folder that is closed to it
+    cover = "libc = gpu_trial.kernel.libc()\ngpu_trial.kernel.unshare(gpu_trial.kernel.CLONE_NEWNS)\n"
+    cover += "gpu_trial.kernel.mount(None, '/', gpu_trial.kernel.MS_REC | gpu_trial.kernel.MS_SLAVE)\n"
+    cover += "assert libc.mount(b'/dev/null', b'/proc/kmsg', None, 4096, None) == 0\n"  # as ProtectKernelLogs does
     leave = f"import os\ngpu_trial.cuda_driver.load({library!r})\nos.setgroups([])\n"
     leave += "os.setresgid(65000, 65000, 65000)\nos.setresuid(65000, 65000, 65000)\n"
     leave += "gpu_trial.kernel.prctl(gpu_trial.kernel.PR_SET_DUMPABLE, 1)\n"  # as a program that this account starts is
     imports = "import sysconfig\nfrom datasites.runs.sandbox import gpu_trial\nsysconfig.get_config_vars()\n"
-    monkeypatch.setattr(gpu_trial, "_PROGRAM", f"{imports}{leave}gpu_trial.main()")
+    monkeypatch.setattr(gpu_trial, "_PROGRAM", f"{imports}{cover if covered else ''}{leave}gpu_trial.main()")
     monkeypatch.setattr(gpu_trial, "draw_uid", lambda: 65000)
     found = trial("names listens memory /proc/self/maps")
-    assert found.seen, found.told
+    assert found.seen is not covered, found.told
+    if covered:
+        assert found.hiding == ("process namespace",) and "no own process list (" in found.told, found
 
 
 @pytest.mark.parametrize(
