@@ -62,7 +62,7 @@ tries = {
     "the kernel's own sockets": lambda: made(socket.SOCK_RAW, socket.AF_NETLINK),
     "connecting": lambda: made().connect(chr(0) + "here"),
     "taking who connects": lambda: listening("there").accept(),
-    "a socket that is a file": lambda: made().bind("/var/tmp/wanwu-socket"),
+    "a socket that is a file": lambda: made().bind("wanwu-socket"),
     "being spared": opens(own + "/oom_score_adj", os.O_WRONLY),
     "its memory as a file": opens(own + "/mem", os.O_RDWR),
     "its environment as a file": opens(own + "/environ"),
