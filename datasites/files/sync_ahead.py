@@ -1,4 +1,4 @@
-"""What is written of a large file goes to the disk for good while the rest is still coming.
+"""Syncs of a large file while it is written: its bytes go to the disk for good while the rest is still coming.
 
 A disk's own cache makes the last sync of a file wait for all of it, also for what the system handed over long before.
 Synced a few megabytes at a time by a thread beside the writing, most of it lies there when the last byte comes.

@@ -81,8 +81,6 @@ def simulate(
         early = places.begin if _is_new(out) else lambda data_bytes: None
         work = make_work(study, simulation, data, test=test, backbone_weights=backbone_weights, meanwhile=early)
         plan, strategy = work.plan, strategy_of(work.plan)
-        check_enough(strategy, len(work.hospitals))
-        _keep(out, work)
         begun = _begun(work, strategy, out)
         on_plan(plan, work.hospitals)
         if work.shared:
@@ -100,7 +98,9 @@ def simulate(
 
 
 def _begun(work: Work, strategy: Strategy, out: Path) -> tuple[ServerState, History]:
-    """What the folder has come to, or the state before the first round."""
+    """What the folder has come to, or the state before the first round; the folder keeps what the work is."""
+    check_enough(strategy, len(work.hospitals))
+    _keep(out, work)
     state, history = load_state(out, plan_digest=work.plan.digest()) or (strategy.init(work.first_weights), History())
     if (has_own(work.plan) or work.plan.server.strategy in BESIDE) and state.kept is None:
         state = replace(state, kept=KeptWeights(out))

@@ -33,7 +33,11 @@ class Cut:
     names: tuple[str, ...]
 
     def parts(self, value: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Returns views of the value, by the parts' names."""
+        """Returns views of the value, by the parts' names.
+
+        Args:
+            value: Of any shape whose axis `axis` is as long as the parts together.
+        """
         return dict(zip(self.names, value.split(self.lengths, dim=self.axis), strict=True))
 
 
