@@ -225,16 +225,20 @@ def test_nobody_without_the_token_is_served(running: Running) -> None:
     assert address
     program = f"import ray; ray.init({address[1]!r}, log_to_driver=False); print('served', ray.cluster_resources())"
     quiet = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
-    for more in ({}, {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64}):
-        tried = subprocess.run(
-            [sys.executable, "-c", program],
-            env={**ENVIRONMENT, **quiet, **more},
-            capture_output=True,
-            text=True,
-            timeout=CEILING_SECONDS,
-        )
-        assert tried.returncode != 0 and "served" not in tried.stdout
-        assert re.search("token|UNAUTHENTICATED", tried.stderr, re.IGNORECASE), tried.stderr[-2000:]
+    running.process.send_signal(signal.SIGSTOP)  # or it might be done, and its cluster gone, before Ray is imported here
+    try:
+        for more in ({}, {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64}):
+            tried = subprocess.run(
+                [sys.executable, "-c", program],
+                env={**ENVIRONMENT, **quiet, **more},
+                capture_output=True,
+                text=True,
+                timeout=CEILING_SECONDS,
+            )
+            assert tried.returncode != 0 and "served" not in tried.stdout
+            assert re.search("token|UNAUTHENTICATED", tried.stderr, re.IGNORECASE), tried.stderr[-2000:]
+    finally:
+        running.process.send_signal(signal.SIGCONT)
 
 
 def test_a_cluster_that_does_not_answer_is_told(data: Path, tmp_path: Path) -> None:
