@@ -48,6 +48,7 @@ _WRITTEN_NAME = re.compile(
     r"[^\W\d_]{2,}\^[^\W\d_]{2,}"  # as DICOM writes it
     r"|^[A-ZÄÖÜ][^\W\d_]+, ?[A-ZÄÖÜ][^\W\d_]+(?=$|[^ \w]|_)"
 )
+_TITLED = re.compile(r"(?<![^\W_])(?:Frau|Herrn?|Mrs|Mme|Mlle|Prof|(?:Dr|Mr|Ms)\.)[-_. ]+[A-ZÄÖÜ][^\W\d_]+")
 _NAME_AND_BIRTH = re.compile(rf"(?<![^\W\d_])([^\W\d_]{{2,}})[-_ ,]+([^\W\d_]{{2,}})[-_ ,.*]+{_YEAR}(?!\d)")
 _WORDS = re.compile(r"[^\W\d_]+")
 _HAN = re.compile(r"[\u4e00-\u9fff]{2,4}")
@@ -84,6 +85,12 @@ _NUMBERED_PATIENT = re.compile(
     r"患者|病人|病例|受试者|환자|пациент|больной|hasta)[-_ #.]*\d+",
     re.IGNORECASE,
 )
+_PATIENT_BESIDE = r"(?:p0\d+|(?:pat|patients?|patienten?|paciente?|paziente|subjects?|case|fall|患者|病人)[-_ #.]*\d+)"
+_PATIENT_IN_A_CLASS = re.compile(rf".+[-_ ]{_PATIENT_BESIDE}|{_PATIENT_BESIDE}[-_ ].+", re.IGNORECASE)
+_SHORT_DATE = re.compile(
+    rf"(?<!\d)(?:\d\d{_MONTH}{_DAY}|{_DAY}{_MONTH}\d\d|(?:0?[1-9]|[12]\d|3[01])([-_./])(?:0?[1-9]|1[0-2])\1\d\d)(?!\d)"
+)
+_INITIALS = re.compile(r"[A-Z]\.(?:[-_ ]?[A-Z]\.){1,2}")
 _NUMBER_ALONE = re.compile(r"\d{6,}")
 _PSEUDONYM = re.compile(
     r"\{?[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}\}?"  # a UUID
@@ -131,17 +138,23 @@ class NamesSeen:
         """Looks at the names that classes would have, each alone and all together.
 
         Args:
-            names: Of the classes. If each is a word for a patient and a number, a long number, a UUID, a digest or a
-                telephone number, they are records'; if there are three or more and each may be a Chinese name, they are
-                persons'. Stages of tumours, such as pT1 beside pT2, are neither, and neither are stained proteins, such
-                as p16 beside p53; with p17 beside them, or written P16 or p016, they are patients as likely.
+            names: Of the classes. If each is a word for a patient and a number, alone or beside a class's, a long
+                number, a UUID, a digest or a telephone number, they are records'; if each holds a date of six digits,
+                dates; if each is initials, or there are three or more and each may be a Chinese name, persons'. Stages
+                of tumours, such as pT1 beside pT2, are none of these, and neither are stained proteins, such as p16
+                beside p53; with p17 beside them, or written P16 or p016, they are patients as likely.
             where: What they are the names of, in the plural.
         """
         for name in sorted(names):
             self.look(where, name)
         if all(map(_TUMOUR_STAGE.fullmatch, names)) or _STAINS.issuperset(names):
             return
-        for kind, least, may_be in (("record_number", 2, _is_a_record), ("name", 3, _may_be_a_chinese_name)):
+        for kind, least, may_be in (
+            ("record_number", 2, _is_a_record),
+            ("date", 2, _SHORT_DATE.search),
+            ("name", 2, _INITIALS.fullmatch),
+            ("name", 3, _may_be_a_chinese_name),
+        ):
             if kind not in self._safe and len(names) >= least and all(map(may_be, names)):
                 self.suspect(where, kind, min(names))
 
@@ -197,6 +210,8 @@ def column_looks_like(head: str, values: Iterable[str]) -> tuple[str, ...]:
 
 def _is_a_name(text: str) -> bool:
     text = unicodedata.normalize("NFC", text)
+    if _TITLED.search(text):
+        return True
     if _WRITTEN_NAME.search(text) or any(map(_are_names, _NAME_AND_BIRTH.findall(_without_marks(text)))):
         return True
     words = [word.casefold() for word in _WORDS.findall(text)]
@@ -215,7 +230,13 @@ def _are_names(words: Iterable[str]) -> bool:
 
 
 def _is_a_record(name: str) -> bool:
-    return any(told.fullmatch(name) for told in (_NUMBERED_PATIENT, _NUMBER_ALONE, _PSEUDONYM, _TELEPHONE))
+    patterns = (_NUMBERED_PATIENT, _PATIENT_IN_A_CLASS, _NUMBER_ALONE, _PSEUDONYM, _TELEPHONE)
+    return any(told.fullmatch(name) for told in patterns)
+
+
+def is_a_numbered_patient(name: str) -> bool:
+    """Whether a name is a word for a patient and a number."""
+    return bool(_NUMBERED_PATIENT.fullmatch(name))
 
 
 def _may_be_a_chinese_name(name: str) -> bool:

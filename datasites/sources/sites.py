@@ -17,7 +17,7 @@ from datasites.sources.folders.masks import refuse_masks_as_hospitals
 from datasites.sources.folders.splits import refuse_part_hospitals
 from datasites.sources.folders.unnamed import refuse_unnamed_hospitals
 from datasites.sources.folders.walk import Walk
-from datasites.sources.identity import NamesSeen, column_looks_like, looks_like
+from datasites.sources.identity import NamesSeen, column_looks_like, is_a_numbered_patient, looks_like
 from policies.errors import ConfigError, DataError
 
 # Words of hospitals' own names, so that one called after a person is not taken for that person.
@@ -31,6 +31,7 @@ _IF_PATIENTS = (
     "If these are one hospital's, describe it in a hospitals.toml, with folder_levels = "
     '["class", "patient"] or ["patient", "class"] in [NAME.dataset].'
 )
+_IF_PATIENTS_OF_AN_ARCHIVE = "If they are patients of one hospital, call the array groups instead of sites."
 _IF_HOSPITALS = "If they are hospitals, describe each in hospitals.toml."
 _OTHER_LETTERS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "ø": "o", "æ": "ae", "å": "a", "ł": "l"})
 
@@ -45,6 +46,7 @@ def list_sites(path: Path | str) -> list[str]:
     Raises:
         ConfigError: Neither a folder nor an .npz file.
         DataError: It cannot be read, or its folders are rather parts of a data set, or classes with patients.
+        IdentitySuspected: The hospitals' names look like patients' names or numbers.
     """
     path = Path(path)
     if path.is_file() and path.suffix.lower() == ".npz":
@@ -53,6 +55,9 @@ def list_sites(path: Path | str) -> list[str]:
         found = npz_sites(path)
         refuse_part_hospitals(found)
         refuse_unnamed_hospitals(found)
+        seen = NamesSeen()
+        look_at_hospitals(seen, "values of sites", found)
+        seen.refuse(f"{_IF_PATIENTS_OF_AN_ARCHIVE} {_IF_HOSPITALS}")
         return found
     if not path.is_dir():
         raise ConfigError(
@@ -127,6 +132,8 @@ def refuse_patients(sites: Mapping[str, Collection[str]], if_patients: str, if_h
 def look_at_hospitals(seen: NamesSeen, where: str, names: Collection[str], head: str = "") -> None:
     """Notes names of hospitals of which at least half look like a person's, not counting those with a hospital's word.
 
+    If each is a word for a patient and a number, they are patients' too.
+
     Args:
         seen: What has been noted.
         where: What they are the names of, in the plural.
@@ -139,6 +146,8 @@ def look_at_hospitals(seen: NamesSeen, where: str, names: Collection[str], head:
         for name in persons:
             if kind in said_by_head or kind in looks_like(name):
                 seen.suspect(where, kind, name)
+    if len(names) > 1 and all(map(is_a_numbered_patient, names)):
+        seen.suspect(where, "record_number", min(names))
 
 
 def refuse_no_common_class(sites: Mapping[str, Collection[str]], if_patients: str, if_hospitals: str) -> None:

@@ -29,6 +29,10 @@ PERSONS = [
     "김민수_1961",
     "이영희 3",
     "王小明_2",
+    "Frau Muster",
+    "Herrn_Beispiel_3",
+    "Mrs Probe",
+    "Dr. Weber",
 ]
 NO_PERSONS = [
     "tumor benigne 2019",
@@ -40,6 +44,11 @@ NO_PERSONS = [
     "CT_SCAN_2019",
     "Ödem_2019",
     "für_scan_2",
+    "MR Brain",
+    "MS_Lesion",
+    "Mild Dr",
+    "Dr Moderate",
+    "herrlich",
 ]
 
 
@@ -83,6 +92,11 @@ def test_a_column_is_told_by_its_head_in_many_languages(heads: tuple[str, ...], 
         (("3f2504e0-4f89-11d3-9a0c-0305e82c3301", "3F2504E0-4F89-11D3-9A0C-0305E82C3302"), "record numbers"),
         (("d41d8cd98f00b204e9800998ecf8427e", "a3f5c2e19b7d4f60"), "record numbers"),
         (("+49 30 123450", "(030) 123-4513"), "record numbers"),
+        (("benign_P001", "malignant P002"), "record numbers"),
+        (("patient-1_benign", "Patient-12_malignant"), "record numbers"),
+        (("A.M.", "B. T."), "names"),
+        (("muster_a_610203", "beispiel_b_310148"), "dates"),
+        (("03.02.61", "benign 1-1-48"), "dates"),
     ],
 )
 def test_patients_folders_become_neither_classes_nor_those_of_hospitals(
@@ -112,6 +126,10 @@ def test_classes_that_resemble_persons_or_numbers_of_records_are_classes(paint: 
         "letters": ("deadbeef", "facade"),
         "codes": ("c44-1122", "d22-0011"),
         "one digest": ("a3f5c2e19b7d4f60", "normal"),
+        "stains": ("tumour_p53", "normal_p53"),
+        "one date": ("before_610203", "after"),
+        "months": ("191301", "scan_993100"),
+        "one with initials": ("C.D.", "healthy"),
     }
     for source, classes in sources.items():
         for name in classes:

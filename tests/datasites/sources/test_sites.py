@@ -64,6 +64,32 @@ def test_patients_in_class_folders_are_not_hospitals_with_classes(paint: Paint, 
         launched(tmp_path / "numbered")
 
 
+@pytest.mark.parametrize(
+    ("patients", "kind"),
+    [(("Muster_Anna_1961", "Beispiel_Bernd_1948"), "names"), (("P0001", "P0002"), "record numbers")],
+)
+def test_patients_are_no_hospitals_in_folders_and_in_an_archive(
+    paint: Paint, tmp_path: Path, patients: tuple[str, str], kind: str
+) -> None:
+    images, sites = np.zeros((4, 3, 4, 1), dtype=np.uint8), np.array(patients * 2)
+    np.savez(tmp_path / "data.npz", images=images, labels=[0, 1, 0, 1], sites=sites)
+    with pytest.raises(IdentitySuspected, match=rf"values of sites that look like {kind}.*groups") as caught:
+        launched(tmp_path / "data.npz", tmp_path / "state")
+    assert patients[0] in caught.value.private and patients[0] not in caught.value.public
+    for patient in patients:
+        for label in ("red", "white"):
+            paint(f"folders/{patient}/{label}/1.png")
+    with pytest.raises(IdentitySuspected, match=f"folders that would be hospitals that look like {kind}"):
+        launched(tmp_path / "folders")
+
+
+def test_hospitals_may_be_called_by_their_numbers_and_after_persons(tmp_path: Path) -> None:
+    images = np.zeros((4, 3, 4, 1), dtype=np.uint8)
+    for sites in ((260100012, 260100023), ("St. Anna 2", "Anna Klinik 3"), ("华山", "中山"), ("P1", "north")):
+        np.savez(tmp_path / "data.npz", images=images, labels=[0, 1, 0, 1], sites=np.array(sites * 2))
+        assert list_sites(tmp_path / "data.npz") == sorted(map(str, sites))
+
+
 def test_parts_of_a_data_set_are_not_hospitals(paint: Paint, tmp_path: Path) -> None:
     for part in ("train", "val", "test"):
         paint(f"{part}/red/1.png")
