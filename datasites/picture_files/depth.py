@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from datasites.picture_files.picture_refused import PictureRefused
 from datasites.picture_files.reasons import BITS_EXCEEDED, BITS_IN_DOUBT
 
+_WHITE = 2**16 - 1
 _DOUBTFUL = 2**12  # a sixteenth of what 16 bits can hold
 
 
@@ -23,14 +24,16 @@ def white_of(values: NDArray[Any], *, stated: int | None, declared: int) -> int:
 
     Raises:
         PictureRefused: There are values above white, or neither says what white is and no value reaches a sixteenth of
-            what 16 bits can hold.
+            what 16 bits can hold, not counting the largest of 16 bits: that is what a letter is burned in as.
     """
     peak = int(values.max())
     bits = stated or declared
     if not bits:
+        if peak == _WHITE:
+            peak = int(values.max(where=values < _WHITE, initial=0))
         if 0 < peak < _DOUBTFUL:
-            raise PictureRefused(BITS_IN_DOUBT, private=f"The largest value is {peak}.")
-        return 2**16 - 1
+            raise PictureRefused(BITS_IN_DOUBT, private=f"The largest value below 65535 is {peak}.")
+        return _WHITE
     if peak >= 2**bits:
         raise PictureRefused(BITS_EXCEEDED, private=f"The largest value is {peak}, of {bits} bits.")
     return int(2**bits - 1)

@@ -194,6 +194,25 @@ def test_a_picture_in_doubt_about_its_white_is_refused_and_a_black_one_is_not(
     assert refused(path) == answer if isinstance(answer, str) else True
 
 
+@pytest.mark.parametrize(
+    ("values", "answer"),
+    [
+        ([0, 4095, 65535], "bits_in_doubt"),  # a picture of 12 bits, with a letter burned in as white
+        ([0, 4096, 65535], [0, 16, 255]),
+        ([0, 4095, 65534], [0, 16, 255]),
+        ([0, 0, 65535], [0, 0, 255]),
+        ([65535, 65535, 65535], [255, 255, 255]),
+    ],
+)
+def test_white_that_was_burned_in_says_nothing_of_the_values_beside_it(
+    tmp_path: Path, values: list[int], answer: str | list[int]
+) -> None:
+    content = made.png(np.array([values], dtype=np.uint16))
+    path = write(tmp_path / "a.png", content)
+    assert (refused(path) if isinstance(answer, str) else read(path)) == answer
+    assert read(path, bits=16) == [round(value / 257) for value in values]
+
+
 # --- what no rule is declared for -----------------------------------------------------------------------------
 
 
