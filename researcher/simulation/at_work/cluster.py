@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from policies.errors import ConfigError
+from researcher.simulation.at_work.stops import catch_stops
 
 LOOPBACK = "127.0.0.1"
 _PROJECT = Path(__file__).resolve().parents[3]
@@ -84,6 +85,7 @@ def ray_cluster(address: str, *, workers: int | None, store_bytes: int) -> Itera
             else:
                 _start(ray, workers or len(os.sched_getaffinity(0)), store_bytes, stack)
                 _check_loopback(ray, was_imported=was_imported)
+            catch_stops()
             cores = int(ray.cluster_resources().get("CPU", 0))
             if cores < 1:
                 raise ConfigError("The Ray cluster has no core to offer. Give one that has.")

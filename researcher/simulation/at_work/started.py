@@ -13,6 +13,7 @@ from policies.plans.server.local_part import LOCAL
 from policies.plans.server.server_spec import BESIDE
 from researcher.simulation.at_work.cluster import ray_cluster
 from researcher.simulation.at_work.on_ray import GIGABYTE, OnRay, store_bytes
+from researcher.simulation.at_work.stops import stoppable
 from researcher.simulation.settings import SimulationSettings
 from researcher.simulation.work import Work, bytes_of
 from researcher.simulation.workers import Retried, Workers
@@ -22,7 +23,7 @@ _SHARED = Path("/dev/shm")  # noqa: S108 - where Ray keeps a store
 
 
 class Places:
-    """Where a simulation's hospitals train. It ends with the `with` block, if not before."""
+    """Where a simulation's hospitals train. It ends with the `with` block, if not before; signals to stop end that."""
 
     def __init__(self, simulation: SimulationSettings) -> None:
         """Starts nothing.
@@ -32,15 +33,17 @@ class Places:
         """
         self._simulation = simulation
         self._most = simulation.workers or len(os.sched_getaffinity(0))
-        self._stack = contextlib.ExitStack()
+        self._stack, self._stops = contextlib.ExitStack(), contextlib.ExitStack()
         self._held: tuple[Any, int] | None = None
         self._store_bytes = 0
 
     def __enter__(self) -> Self:
+        self._stops.enter_context(stoppable())
         return self
 
     def __exit__(self, *raised: object) -> None:
-        self._end()
+        with self._stops:
+            self._end()
 
     def begin(self, data_bytes: int) -> None:
         """Starts a cluster of this machine before the model is known, where there is memory for one that may be large.

@@ -19,6 +19,7 @@ from support.hospitals import ENVIRONMENT, PROJECT, draw_pictures
 from support.waiting import CEILING_SECONDS, wait_for
 
 from policies.plans.server.server_spec import ServerSpec
+from researcher.cli.commands import INTERRUPTED
 from researcher.planning.settings import StudySettings
 from researcher.reports.kept_result import read_result
 from researcher.simulation.settings import SimulationSettings
@@ -208,14 +209,18 @@ def test_a_killed_workers_hospital_begins_again_with_the_part_that_it_had_before
         assert found == expected, file
 
 
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL], ids=["interrupted", "killed"])
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_nothing_of_the_cluster_outlives_a_simulation_that_ends_early(running: Running, end: signal.Signals) -> None:
     running.wait_for_work()
     assert len(running.family) > 2
     running.process.send_signal(end)
     running.process.wait(timeout=CEILING_SECONDS)
     wait_for(lambda: not running.left())
-    assert end == signal.SIGKILL or list(running.folder.glob("wanwu-*")) == []
+    if end != signal.SIGKILL:
+        assert list(running.folder.glob("wanwu-*")) == []
+        said = running.output.read_text()
+        assert "Interrupted. What was reached is saved; run the command again to go on.\n" in said
+        assert running.process.returncode == INTERRUPTED and "***" not in said
 
 
 def test_nobody_without_the_token_is_served(running: Running) -> None:
