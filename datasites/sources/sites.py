@@ -31,7 +31,10 @@ _IF_PATIENTS = (
     "If these are one hospital's, describe it in a hospitals.toml, with folder_levels = "
     '["class", "patient"] or ["patient", "class"] in [NAME.dataset].'
 )
-_IF_PATIENTS_OF_AN_ARCHIVE = "If they are patients of one hospital, call the array groups instead of sites."
+_IF_PATIENTS_OF_AN_ARCHIVE = (
+    "If they are patients of one hospital, call the array groups instead of sites. If they are hospitals, describe "
+    "each in hospitals.toml."
+)
 _IF_HOSPITALS = "If they are hospitals, describe each in hospitals.toml."
 _OTHER_LETTERS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "ø": "o", "æ": "ae", "å": "a", "ł": "l"})
 
@@ -57,7 +60,7 @@ def list_sites(path: Path | str) -> list[str]:
         refuse_unnamed_hospitals(found)
         seen = NamesSeen()
         look_at_hospitals(seen, "values of sites", found)
-        seen.refuse(f"{_IF_PATIENTS_OF_AN_ARCHIVE} {_IF_HOSPITALS}")
+        seen.refuse(_IF_PATIENTS_OF_AN_ARCHIVE)
         return found
     if not path.is_dir():
         raise ConfigError(

@@ -58,12 +58,19 @@ _PREVIEWS = re.compile(
     r"缩略图|縮圖|サムネイル|썸네일|эскизы|миниатюры)",
     re.IGNORECASE,
 )
+_THROWN_AWAY = re.compile(
+    r"(?:trash|recycle[ _]?bin|papierkorb|corbeille|papelera(?: de reciclaje)?|cestino|lixeira|prullenbak|kosz|"
+    r"корзина|回收站|资源回收筒|資源回收筒|ごみ箱|ゴミ箱|휴지통)",
+    re.IGNORECASE,
+)
 _NUMBER = re.compile(r"[ _]?\(\d+\)$")
 _COPY = r"(?:copy|kopie|copie|copia|cópia|kopia|kopi|копия|副本|复制|複製|コピー)"
 _COPY_AFTER = re.compile(rf"(?: ?- ?| |_|(?<=\w)(?=副本)){_COPY}(?: \d+)?$", re.IGNORECASE)
 _KEPT = re.compile(
-    r"[-_. ](?:bak|backup|sicherung|sauvegarde|备份|備份|バックアップ|백업)(?:[-_ ]?\d+)?$|~$", re.IGNORECASE
+    r"[-_. ](?:bak|backup|sicherung|sauvegarde|备份|備份|バックアップ|백업)(?:[-_ ]?\d+)?$|\.(?:old|orig)$|~\d*$",
+    re.IGNORECASE,
 )
+_CONFLICT = re.compile(r" ?\([^()]*\b(?:conflict|konflikt|conflit)[^()]*\)$|\.sync-conflict-[\w-]+$", re.IGNORECASE)
 _COPY_BEFORE = re.compile(rf"^{_COPY}(?: \(\d+\))? (?:(?:of|von|van|de|di) )?", re.IGNORECASE)
 _FURTHER = re.compile(r" ?\d+$")
 
@@ -73,8 +80,9 @@ def refuse_unnamed(names: Collection[str]) -> None:
 
     Raises:
         DataError: A folder with pictures has the name that new folders get, or that a copy of another class gets, or
-            that of small copies of all pictures.
+            that of small copies of all pictures, or of what was thrown away.
     """
+    _refuse_thrown_away(names)
     if previews := sorted(filter(_PREVIEWS.fullmatch, names)):
         raise DataError(
             f"The folder {previews[0]} holds pictures and has the name of a folder of small copies, so each picture "
@@ -98,8 +106,10 @@ def refuse_unnamed_hospitals(names: Collection[str]) -> None:
     """Refuses a hospital that a system has named: with a copy's pictures, the same patients would be at two.
 
     Raises:
-        DataError: One has the name that new folders get, or that a copy of another hospital's folder gets.
+        DataError: One has the name that new folders get, or that a copy of another hospital's folder gets, or that of
+            what was thrown away.
     """
+    _refuse_thrown_away(names)
     for name, original in _named_by_a_system(names):
         if original is None:
             raise DataError(
@@ -110,6 +120,14 @@ def refuse_unnamed_hospitals(names: Collection[str]) -> None:
             "A folder has the name that a copy of another hospital's folder gets, so that the same patients would "
             "be at two hospitals. Move it elsewhere, or rename it if it is another hospital's.",
             private=f"Folder {name}, beside {original}",
+        )
+
+
+def _refuse_thrown_away(names: Collection[str]) -> None:
+    if bins := sorted(filter(_THROWN_AWAY.fullmatch, names)):
+        raise DataError(
+            f"The folder {bins[0]} holds pictures and has the name of a folder for what was thrown away. Move it "
+            "elsewhere, or rename it if nothing of it was."
         )
 
 
@@ -133,4 +151,5 @@ def _not_a_copy(name: str) -> str:
     before = ""
     while name and name != before:
         before, name = name, _COPY_BEFORE.sub("", _COPY_AFTER.sub("", _KEPT.sub("", _NUMBER.sub("", name))))
+        name = _CONFLICT.sub("", name)
     return name or before

@@ -516,6 +516,14 @@ def test_a_further_folder_that_nobody_named_is_no_class(name: str) -> None:
         "benign - Copy.bak",
         "benign_备份 (2)",
         "benign~",
+        "benign~1",
+        "benign.old",
+        "benign.orig",
+        "benign (Konflikt)",
+        "benign (conflicted copy 2)",
+        "benign (Anna's conflicted copy)",
+        "benign (Case Conflict 1)",
+        "benign.sync-conflict-3-ABCDEFG",
     ],
 )
 def test_a_copy_of_a_classs_folder_is_no_class_and_its_name_is_private(name: str) -> None:
@@ -527,6 +535,23 @@ def test_a_copy_of_a_classs_folder_is_no_class_and_its_name_is_private(name: str
 def test_names_that_only_resemble_a_copys_are_classes() -> None:
     refuse_unnamed({"grade (1)", "grade (2)", "hard copy", "photocopy", "copy number gain", "benign"})
     refuse_unnamed({"benign", "malignant.bak", "thumb fracture", "backup"})
+    refuse_unnamed(
+        {"fracture", "fracture old", "fracture_new", "grade~1", "grade~2", "rejection (conflict)", "trash can"}
+    )
+
+
+@pytest.mark.parametrize("name", ["Trash", "Papierkorb", "Recycle Bin", "corbeille", "回收站", "ごみ箱"])
+def test_a_folder_of_what_was_thrown_away_is_no_class_and_no_hospital(paint: Paint, tmp_path: Path, name: str) -> None:
+    for kind in ("red", "white", name):
+        paint(f"flat/{kind}/1.png")
+        paint(f"deep/{kind}/red/1.png")
+    told = f"The folder {name} holds pictures and has the name of a folder for what was thrown away"
+    with pytest.raises(DataError, match=told):
+        list_pictures(DatasetSettings(data_path=str(tmp_path / "flat")))
+    declared = list_pictures(DatasetSettings(data_path=str(tmp_path / "flat"), class_names=("red", "white", name)))
+    assert declared.class_names == ("red", "white", name)
+    with pytest.raises(DataError, match=told):
+        list_sites(tmp_path / "deep")
 
 
 @pytest.mark.parametrize("name", ["thumbnails", "Thumbs", "Vorschaubilder", "缩略图", "サムネイル", "previews"])
