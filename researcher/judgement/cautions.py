@@ -28,9 +28,12 @@ def cautions_of(judgement: Judgement, *, same: Sequence[str] = ()) -> Iterator[s
         )
     if judgement.absent:
         yield (
-            f"The test data have no picture of {_named(judgement.absent)}: nothing is said of that {noun}, and no mean "
-            "of AUROC or average precision, nor balanced accuracy, counts it."
+            f"The test data have no picture of {_named(judgement.absent)}: how well that {noun} is told cannot be "
+            "said, and no mean of AUROC or average precision, nor balanced accuracy, counts it."
         )
+    told = [one.name for one in judgement.classes if one.name in judgement.absent and one.scores["f1"] is not None]
+    if told:
+        yield f"The model tells {_named(told)} all the same: its F1 is 0 here, and the macro F1 counts that."
     few = [f"{one.name} ({one.units})" for one in judgement.classes if 0 < one.units < FEW]
     if few:
         yield f"Fewer than {FEW} {people} have {_named(few)}: what is said of it is uncertain, its intervals are wide."

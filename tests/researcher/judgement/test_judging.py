@@ -134,6 +134,21 @@ def test_no_share_is_told_of_a_class_without_pictures(tmp_path: Path) -> None:
     assert "%<small>" in there and "–" not in there
 
 
+def test_a_finding_that_no_picture_has_and_the_model_tells_is_said_to_lower_the_macro_f1(tmp_path: Path) -> None:
+    values, labels = greys(60)
+    names, images = ("pale", "bright"), np.zeros((60, SIDE, SIDE, 1), np.uint8)
+    images += values[:, None, None, None].astype(np.uint8)
+    findings = np.stack([1 - labels, np.zeros(60)], axis=1).astype(np.int8)
+    np.savez(tmp_path / "test.npz", images=images, labels=findings, class_names=np.array(names))
+    model = onnx_model(tmp_path, label_kind="multi", class_names=names)
+    found = judged(model, tmp_path / "test.npz", accept=["same_picture_in_two_classes"])
+    pale, bright = (known(one.scores["f1"]).value for one in found.classes)
+    assert bright == 0 and known(found.scores["macro_f1"]).value == pytest.approx(pale / 2) and pale > 0
+    told = " ".join(found.cautions)
+    assert "no picture of bright: how well that finding is told cannot be said" in told
+    assert "The model tells bright all the same: its F1 is 0 here, and the macro F1 counts that." in told
+
+
 def test_findings_are_judged_over_what_is_known_of_each(tmp_path: Path) -> None:
     values, labels = greys(60)
     findings = np.stack([1 - labels, labels, np.full(60, -1)], axis=1).astype(np.int8)
@@ -146,7 +161,8 @@ def test_findings_are_judged_over_what_is_known_of_each(tmp_path: Path) -> None:
     assert [(one.name, one.known) for one in found.classes] == [("pale", 55), ("bright", 60), ("other", 0)]
     assert found.confusion == () and found.absent == ("other",)
     assert found.classes[2].scores["auroc"] is None and found.scores["macro_auroc"] is not None
-    assert "no picture of other: nothing is said of that finding" in " ".join(found.cautions)
+    told = " ".join(found.cautions)
+    assert "no picture of other: how well that finding is told cannot be said" in told and "all the same" not in told
     with pytest.raises(DataError, match="The model tells one class a picture"):
         judged(onnx_model(tmp_path, "single.onnx", class_names=names), tmp_path / "test.npz")
 
