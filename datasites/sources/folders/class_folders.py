@@ -13,6 +13,7 @@ from datasites.sources.file_picture import FilePicture
 from datasites.sources.folders.levels import Owner, one_form, owner_of
 from datasites.sources.folders.lost_classes import WithoutPicture
 from datasites.sources.folders.masks import refuse_folder_of_masks, refuse_masks
+from datasites.sources.folders.split_files import refuse_split_files
 from datasites.sources.folders.splits import refuse_part_classes, refuse_split_levels, refuse_splits
 from datasites.sources.folders.unnamed import refuse_unnamed
 from datasites.sources.folders.walk import Found, Walk
@@ -54,6 +55,7 @@ def list_class_folders(
     refuse_split_levels(
         (picture.inside.split("/")[:-1] for picture, _ in entries), settings.folder_levels or ("class",), settings.split
     )
+    refuse_split_files((picture.inside for picture, _ in entries), settings.split)
     refuse_masks(picture.inside for picture, _ in entries)
     reports = _reports(folder, [picture.inside for picture, _ in entries]) if settings.text_length else None
     listed = [

@@ -12,6 +12,7 @@ from datasites.sources.alike import two_alike
 from datasites.sources.contents import PICTURE_SUFFIXES, Measured, PictureFiles, by_file
 from datasites.sources.dataset_settings import DatasetSettings
 from datasites.sources.folders.levels import one_form
+from datasites.sources.folders.split_files import refuse_split_files
 from datasites.sources.folders.splits import refuse_split_levels
 from datasites.sources.identity import NamesSeen, column_looks_like
 from datasites.sources.listing import LeftOut, ListedPicture, Listing
@@ -89,6 +90,7 @@ def list_table(settings: DatasetSettings, watch: Callable[[int], None], measured
         files.left_out[before:] = [replace(one, labels=numbers) for one in files.left_out[before:]]
     problems.refuse()
     refuse_split_levels((one.split("/")[:-1] for one in seen), (), settings.split, of_table=True)
+    refuse_split_files(seen, settings.split)
     if not settings.class_names and len(settings.label_columns) == 1:
         names.look_at_classes(labels.class_names, "class names")
     names.refuse(_ADVICE)
