@@ -21,7 +21,8 @@ def read_hospitals(path: Path) -> list[DatasiteConfig]:
     """Reads a hospitals.toml: one table per hospital, named after it. Relative data paths are from the file's folder.
 
     Raises:
-        ConfigError: The file is missing, not TOML, empty, or holds a wrong setting; names or ports that repeat.
+        ConfigError: The file is missing, not TOML, empty, or holds a wrong setting; a name, a port or pictures
+            repeat.
     """
     hospitals = []
     for name, values in read_toml(path).items():
@@ -115,7 +116,15 @@ def _other_pictures(differing: Mapping[str, tuple[Any, Any]]) -> bool:
 
 
 def check_distinct(hospitals: list[DatasiteConfig]) -> None:
-    """Refuses hospitals that share a name or a port."""
+    """Refuses hospitals that share a name, a port or pictures.
+
+    Guarantees:
+        No two of them have the same place, table and part as their pictures: each has a budget of its own, and a
+        patient at two of them would be told of twice as much as either allows. Copies of pictures are not noticed.
+
+    Raises:
+        ConfigError: Two do.
+    """
     for what in ("name", "port"):
         seen: dict[Any, str] = {}
         for hospital in hospitals:
@@ -123,3 +132,25 @@ def check_distinct(hospitals: list[DatasiteConfig]) -> None:
             if value in seen:
                 raise ConfigError(f"Two hospitals have the {what} {value}: give each its own.")
             seen[value] = hospital.name
+    places: dict[tuple[str, ...], str] = {}
+    for hospital in hospitals:
+        if not (place := _pictures_of(hospital)):
+            continue
+        if (other := places.setdefault(place, hospital.name)) != hospital.name:
+            raise ConfigError(
+                f"The hospitals {other} and {hospital.name} have the same pictures, of {place[0]}: their patients "
+                "would be at both, and what is told of them be charged to two budgets. Give each its own data_path or "
+                "site."
+            )
+
+
+def _pictures_of(hospital: DatasiteConfig) -> tuple[str, ...]:
+    """What two hospitals with the same pictures have in common, the place first; empty where none are described."""
+    dataset = hospital.dataset
+    place, site = dataset.data_path, dataset.site
+    if not place:
+        return ()
+    if (folder := Path(place)).is_dir():
+        inner = folder / site
+        place, site = (str(inner.resolve()), "") if inner.is_dir() else (str(folder.resolve()), site)
+    return place, site, dataset.table, dataset.split
