@@ -51,8 +51,8 @@ def _assignment(text: str) -> tuple[str, Any]:
         return name, read_limit(value)
     except (ValueError, RecursionError) as error:
         raise ConfigError(
-            "Expected NAME=VALUE such as max_rounds=100, adaptive_filter=yes or max_grad_norms=[0.01,10], "
-            f"got {text!r}."
+            "Expected NAME=VALUE such as max_rounds=100, adaptive_filter=yes, 'max_grad_norms=0.01 to 10' or "
+            f"'model_sources=built_in, graph', got {text!r}."
         ) from error
 
 

@@ -16,7 +16,7 @@ from datasites.pages.frame.views import Answer, Onward, Page, Pages
 from datasites.pages.frame.visit import Visit
 from datasites.pages.languages.languages import to_translate
 from datasites.review.card_words import LIMITS
-from policies.answers.limit_values import read_limit, told_limit, typed_limit
+from policies.answers.limit_values import read_limit, told_limit
 from policies.answers.sentence import Sentence
 from policies.budget.limit_changes import MEANS, LimitChange, by_name, changed, compare
 from policies.errors import WanwuError
@@ -100,7 +100,7 @@ def _looked_at(
         changes = compare(limits.current, changed(limits.current, {wanted.name: value}))
     except (ValueError, RecursionError):
         told = visit.gettext(
-            'Write a number, yes or no, two numbers such as 0.01 to 10, or names such as ["built_in", "graph"].'
+            "Write a number, yes or no, two numbers such as 0.01 to 10, or names such as built_in, graph."
         )
         return {"value": told}, ()
     except WanwuError as error:
@@ -132,7 +132,7 @@ def _page(
     current = by_name(limits.current)
     values = {
         "limits": [
-            (name, label, typed_limit(current[name]), _read(visit, current[name])) for name, label in LIMITS.items()
+            (name, label, told_limit(current[name]), _read(visit, current[name])) for name, label in LIMITS.items()
         ],
         "labels": LIMITS,
         "needed": limits.current.approvals_needed,
