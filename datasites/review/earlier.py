@@ -20,6 +20,7 @@ from policies.plans.plan_json import settings
 from policies.plans.releases import GramPlan, StatisticsPlan
 from policies.plans.training import ModelSpec
 
+_OPERATOR, _LOSS_OPERATOR = "model.graph.operator.", "objective.loss_graph.operator."
 _LAYER, _LAYERS = "model.graph.layer.", "model.graph.layers"
 _LINE, _LINES = "objective.loss_graph.line.", "objective.loss_graph.lines"
 # What there may be many of: how their names begin, what the rest is called, and how many are shown.
@@ -45,8 +46,10 @@ IN_PLAIN_WORDS = {
     "model.graph.operators": "operators of the own model",
     "model.graph.parameters": "trained numbers of the own model",
     "model.graph.multiplications": "multiplications of the own model for a picture",
+    _OPERATOR: "operator of the own model, and how often",
     _LAYER: "layer of the own model",
     _LAYERS: "further layers of the own model that differ",
+    _LOSS_OPERATOR: "operator of the own loss, and how often",
     _LINE: "line of the own loss",
     _LINES: "further lines of the own loss that differ",
     "model.options.weights_sha256": "public weights",
@@ -157,15 +160,21 @@ def _told(plan: Plan) -> dict[str, str]:
     except GraphError:  # approved by rules that have become stricter: its digest is told all the same
         return told
     if made is not None:
-        counts = {"operators": made.operators, "multiplications": made.multiplications, **made.kinds}
+        counts = {"operators": made.operators, "multiplications": made.multiplications}
         told |= {f"objective.loss_graph.{name}": f"{count:,}" for name, count in counts.items()}
+        told |= _operators(_LOSS_OPERATOR, made.kinds)
         told |= {f"{_LINE}{number}": line for number, line in enumerate(made.lines, start=1)}
     if proof is not None:
         found = summary_of(proof)
-        figures = {name: getattr(found, name) for name in ("operators", "parameters", "multiplications")}
-        told |= {f"model.graph.{name}": f"{count:,}" for name, count in {**figures, **found.kinds}.items()}
-        told |= _layers(found)
+        for name in ("operators", "parameters", "multiplications"):
+            told[f"model.graph.{name}"] = f"{getattr(found, name):,}"
+        told |= _operators(_OPERATOR, found.kinds) | _layers(found)
     return told
+
+
+def _operators(prefix: str, kinds: Mapping[str, int]) -> dict[str, str]:
+    """How often a graph has each operator, told with its name."""
+    return {f"{prefix}{name}": f"{name}: {count:,}" for name, count in kinds.items()}
 
 
 def _layers(found: Summary) -> dict[str, str]:
@@ -198,8 +207,8 @@ def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[Changed
 
 
 def _what(name: str) -> str:
-    """What a setting is called to people; layers of own models and lines of own losses are named by their values."""
-    for one, _, _ in _GROUPS:
+    """What a setting is called to people; operators, layers and lines of own graphs are named by their values."""
+    for one in (_OPERATOR, _LOSS_OPERATOR, *(one for one, _, _ in _GROUPS)):
         if name.startswith(one):
             return IN_PLAIN_WORDS[one]
     return IN_PLAIN_WORDS.get(name, name.replace("_", " "))

@@ -63,9 +63,9 @@ def sections(review: Review) -> dict[str, list[Any]]:
     }
     parts: dict[str, list[Any]] = {name: [pairs(found)] for name, found in rows.items() if found}
     if review.own_model is not None:
-        parts["network"] = _own_model(review.own_model)
+        parts["network"] = _own_model(review.own_model, review.plan["model"]["graph"])
     if review.own_loss is not None:
-        parts["loss"] = [pairs(_own_loss(review.own_loss))]
+        parts["loss"] = [pairs(_own_loss(review.own_loss, review.plan["objective"]["loss_graph"]))]
     if review.channels:
         parts["channels"] = [_channels(review)]
     if review.questions:
@@ -170,7 +170,7 @@ def _computed(review: Review) -> list[tuple[str, str]]:
     return rows
 
 
-def _own_model(own_model: Summary) -> list[Any]:
+def _own_model(own_model: Summary, digest: str) -> list[Any]:
     """What an own model is made of: its operators by kind, and its layers in order."""
     kinds = ", ".join(f"{count:,} {name}" for name, count in own_model.kinds.items())
     figures = [
@@ -178,6 +178,7 @@ def _own_model(own_model: Summary) -> list[Any]:
         ("trained numbers", f"{own_model.parameters:,}"),
         ("multiplications", f"{own_model.multiplications:,} for a picture"),
         ("nearest built-in", _nearest(own_model.nearest)),
+        ("graph digest", digest),
     ]
     parts = PlainTable("part", "times", "operators", "ways in", "gives", "trained numbers")
     for part in own_model.blocks[:MOST_BOXES]:
@@ -194,7 +195,7 @@ def _own_model(own_model: Summary) -> list[Any]:
     return [pairs(figures), parts, *not_drawn, table, *more]
 
 
-def _own_loss(own_loss: LossSummary) -> list[tuple[str, str]]:
+def _own_loss(own_loss: LossSummary, digest: str) -> list[tuple[str, str]]:
     """What an own loss is made of: its operators by kind, and what it computes line by line."""
     kinds = ", ".join(f"{count:,} {name}" for name, count in own_loss.kinds.items())
     further = [f"{own_loss.further:,} further lines, not shown"] if own_loss.further else []
@@ -202,6 +203,7 @@ def _own_loss(own_loss: LossSummary) -> list[tuple[str, str]]:
         ("operators", f"{own_loss.operators:,}: {kinds}"),
         ("multiplications", f"{own_loss.multiplications:,} for a picture"),
         ("computes", "\n".join((*own_loss.lines, *further))),
+        ("graph digest", digest),
     ]
 
 

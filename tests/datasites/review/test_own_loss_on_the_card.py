@@ -105,8 +105,9 @@ def test_the_card_says_what_differs_from_the_studys_last_approved_loss(datasite:
     changed = {one.field: (one.what, one.before, one.now) for one in of_study.changed}
     assert changed["objective.loss_graph"] == ("own loss", FOCAL.digest(), other.digest())
     assert changed["objective.loss_graph.operators"][1:] == ("8", "4")
-    assert changed["objective.loss_graph.multiply"][1:] == ("3", "1")
-    assert "objective.loss_graph.sum" not in changed
+    told = "operator of the own loss, and how often"
+    assert changed["objective.loss_graph.operator.multiply"] == (told, "multiply: 3", "multiply: 1")
+    assert "objective.loss_graph.operator.sum" not in changed
     assert changed["objective.loss_graph.line.4"] == (
         "line of the own loss",
         "v4 = exponential(v3)",

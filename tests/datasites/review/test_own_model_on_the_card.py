@@ -77,7 +77,8 @@ def test_the_card_says_that_the_network_is_the_researchers_own(datasite: Reviewe
     console = Console(width=160)
     with console.capture() as shown:
         console.print(review_card(to_plain(review)))
-    assert GRAPH.digest()[:12] in shown.get()
+    own = next(line for line in shown.get().splitlines() if line.startswith("graph digest"))
+    assert own.split()[2].rstrip("…")[:12] == GRAPH.digest()[:12]  # as `capture` told it
     assert GRAPH.digest() in json.dumps(to_plain(review))  # as --json tells it
     assert OWN.model.graph[:40] not in shown.get()
     assert review.own_model == summary_of(proof_of(OWN.model))
@@ -96,6 +97,7 @@ def test_the_record_shows_the_network_as_a_picture_and_obeys_no_name(datasite: R
     page = signed_page(made, seed)
     assert page.count('<rect class="part"') == 3 and '<text class="name" x="18" y="38">stem … gain</text>' in page
     assert "None of its layers is one of a built-in model." in page and "<th>gain</th>" in page
+    assert f"<dt>Digest of the graph</dt><dd><code>{GRAPH.digest()}</code></dd>" in page
     assert read_page(page, public_key(seed)) == made
     own_model = made.review.own_model
     assert own_model is not None
@@ -120,9 +122,12 @@ def test_the_card_says_what_differs_from_the_studys_last_approved_graph(datasite
     changed = {one.field: (one.before, one.now) for one in of_study.changed}
     assert changed["model.graph"] == (GRAPH.digest(), other.digest())
     assert changed["model.graph.operators"] == ("6", "7")
-    assert changed["model.graph.relu"] == ("1", "2")
+    assert changed["model.graph.operator.relu"] == ("relu: 1", "relu: 2")
+    assert {one.what for one in of_study.changed if one.field.startswith("model.graph.operator.")} == {
+        "operator of the own model, and how often"
+    }
     assert "model.graph.parameters" not in changed
-    assert "model.graph.conv2d" not in changed
+    assert "model.graph.operator.conv2d" not in changed
     assert not [name for name in changed if name.startswith("model.graph.layer")]
 
 

@@ -42,7 +42,9 @@ def test_names_of_a_limit_are_read_as_they_were_told_or_as_json(names: list[str]
     assert read_limit(text) == read_limit(text.replace(" ", "")) == read_limit(json.dumps(names)) == names
 
 
-@pytest.mark.parametrize("text", ["", "nine", "NaN", "1 to NaN", "1 to", "1 to 2 to 3", "yess", "Infinity", "graph, nine", "graph,", ","])
+@pytest.mark.parametrize(
+    "text", ["", "nine", "NaN", "1 to NaN", "1 to", "1 to 2 to 3", "yess", "Infinity", "graph, nine", "graph,", ","]
+)
 def test_what_is_no_value_of_a_limit_is_not_read(text: str) -> None:
     with pytest.raises(ValueError, match=r"value|range|Expecting|Extra|compliant"):
         read_limit(text)
