@@ -32,7 +32,17 @@ def submit(*, credentials: Sequence[str], out: Path, **study_options: Any) -> No
 
     dataset, chosen = study_options["dataset"], study_settings_of(study_options)
     with connect(credentials, announced=True) as federation:
-        _submit(federation, out, *_planned(federation, dataset, chosen), begun={})
+        study = _submit(federation, out, *_planned(federation, dataset, chosen), begun={})
+    _tell_of_gram(study.plan)
+
+
+def _tell_of_gram(plan: TrainingPlan) -> None:
+    """That a plan steps by a matrix which is asked for apart: `train` refuses to begin without it."""
+    from policies.plans.server.server_spec import BY_A_GRAM
+
+    if plan.server.strategy == BY_A_GRAM:
+        say("It steps by the Gram matrix of the hospitals' features, a request of its own. Where none is there yet, ask")
+        say("for it with 'python -m researcher gram' at this study's --epsilon, and give its folder to train with --gram.")
 
 
 def status(*, credentials: Sequence[str], out: Path) -> None:

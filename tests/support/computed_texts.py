@@ -32,6 +32,7 @@ _DOCTOR = [f"datasites/doctor/{one.name}" for one in (PROJECT / "datasites" / "d
 COMPUTED_IN: dict[str, tuple[str, ...]] = {
     **dict.fromkeys((*_DOCTOR, "datasites/doctor/machine.py", "datasites/doctor/network.py"), ()),
     "datasites/doctor/cluster.py": (),
+    "datasites/doctor/seen_gpus.py": (),
     "datasites/doctor/examination.py": (),
     "datasites/doctor/latest_examination.py": (),
     "datasites/notices/notices.py": (),

@@ -63,9 +63,9 @@ def sections(review: Review) -> dict[str, list[Any]]:
     }
     parts: dict[str, list[Any]] = {name: [pairs(found)] for name, found in rows.items() if found}
     if review.own_model is not None:
-        parts["network"] = _own_model(review.own_model, review.plan["model"]["graph"])
+        parts["network"] = _own_model(review.own_model, review.plan.get("model", {}).get("graph", ""))
     if review.own_loss is not None:
-        parts["loss"] = [pairs(_own_loss(review.own_loss, review.plan["objective"]["loss_graph"]))]
+        parts["loss"] = [pairs(_own_loss(review.own_loss, review.plan.get("objective", {}).get("loss_graph", "")))]
     if review.channels:
         parts["channels"] = [_channels(review)]
     if review.questions:
