@@ -19,6 +19,8 @@ from policies.whole_file import check_writable, write_whole
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from datasites.training.privacy_audit.audit import AuditResult
+
 NOT_PASSED, NOT_RUN = 1, 2
 INTERRUPTED = 130  # as shells have it
 DEFAULT_PICTURE = "out/audit.png"
@@ -67,7 +69,7 @@ def audit(
         if file is not None:
             check_writable(file, what)
     result = run_audit(broken=fault, unit=unit, seed=seed, **given)
-    say_json(result.to_dict())  # first: whatever becomes of the files, what was measured is told
+    _tell(result)  # first: whatever becomes of the files, what was measured is told
     if json_file:
         write_whole(json_file, f"{json.dumps(result.to_dict())}\n".encode(), RESULT)
     if drawn is not None:
@@ -78,6 +80,27 @@ def audit(
         write_whole(drawn, png_of(result, title=title), PICTURE)
         say(f"Drawn: {drawn}", to_errors=True)
     return 0 if result.passed else NOT_PASSED
+
+
+def _tell(result: AuditResult) -> None:
+    """Each check as a row where a person reads, else all of it in one line of JSON; and in words whether it passed."""
+    if sys.stdout.isatty():
+        from policies.terminal.rich_terminal import PlainConsole, PlainTable
+
+        table = PlainTable("looked at", "found", "allowed", "holds")
+        for one in result.checks:
+            table.add_row(one.name, f"{one.value:.3g}", f"{one.allowed:.3g}", "yes" if one.holds else "NO")
+        PlainConsole().print(table)
+    else:
+        say_json(result.to_dict())
+    failed = [one.name for one in result.checks if not one.holds]
+    if failed:
+        say(
+            f"Not passed: {len(failed)} of {len(result.checks)} checks do not hold: {', '.join(failed)}.",
+            to_errors=True,
+        )
+    else:
+        say(f"Passed: all {len(result.checks)} checks hold.", to_errors=True)
 
 
 def _options() -> list[click.Parameter]:

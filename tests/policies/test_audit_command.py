@@ -87,6 +87,24 @@ def test_without_a_path_the_picture_is_drawn_under_out(audited, tmp_path, monkey
     assert (tmp_path / "out" / "audit.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_in_a_terminal_each_check_is_a_row_and_no_json_is_printed(audited, passed, monkeypatch, capsys):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert main(["audit", "--no_picture"]) == 0
+    printed = capsys.readouterr()
+    rows = [line for line in printed.out.splitlines() if line.split()[-1:] == ["yes"]]
+    assert len(rows) == len(passed[0].checks) and "{" not in printed.out
+    assert printed.err == f"Passed: all {len(rows)} checks hold.\n"
+
+
+def test_checks_that_do_not_hold_are_named_in_words(passed, monkeypatch, capsys):
+    found = replace(passed[0], checks=(*passed[0].checks, Check("noise that was left out", 9.0, 4.5)))
+    monkeypatch.setattr("datasites.training.privacy_audit.run_audit", lambda **settings: found)
+    assert main(["audit", "--no_picture"]) == 1
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["passed"] is False
+    assert printed.err == f"Not passed: 1 of {len(found.checks)} checks do not hold: noise that was left out.\n"
+
+
 def test_the_help_names_each_fault(capsys):
     assert main(["audit", "--help"]) == 0
     help_text = capsys.readouterr().out
@@ -142,7 +160,9 @@ def test_a_disk_that_is_full_in_the_end_takes_neither_the_result_nor_the_file_th
     )
     assert done.returncode == 2, done.stderr
     assert list(json.loads(done.stdout)) == KEYS
-    assert done.stderr == "WW801: The result cannot be written to audit.json: File too large. Give another path.\n"
+    verdict, told = done.stderr.splitlines()
+    assert verdict.startswith("Passed: all ")
+    assert told == "WW801: The result cannot be written to audit.json: File too large. Give another path."
     assert [file.read_text() for file in tmp_path.iterdir()] == ["an earlier audit\n"]
 
 
