@@ -85,12 +85,10 @@ def audit(
 def _tell(result: AuditResult) -> None:
     """Each check as a row where a person reads, else all of it in one line of JSON; and in words whether it passed."""
     if sys.stdout.isatty():
-        from policies.terminal.rich_terminal import PlainConsole, PlainTable
-
-        table = PlainTable("looked at", "found", "allowed", "holds")
+        width = max(len(one.name) for one in result.checks)
+        say(f"{'looked at':{width}}  {'found':>9}  {'allowed':>8}  holds")
         for one in result.checks:
-            table.add_row(one.name, f"{one.value:.3g}", f"{one.allowed:.3g}", "yes" if one.holds else "NO")
-        PlainConsole().print(table)
+            say(f"{one.name:{width}}  {one.value:9.3g}  {one.allowed:8.3g}  {'yes' if one.holds else 'NO'}")
     else:
         say_json(result.to_dict())
     failed = [one.name for one in result.checks if not one.holds]

@@ -38,11 +38,9 @@ def submit(*, credentials: Sequence[str], out: Path, **study_options: Any) -> No
 
 def _tell_of_gram(plan: TrainingPlan) -> None:
     """That a plan steps by a matrix which is asked for apart: `train` refuses to begin without it."""
-    from policies.plans.server.server_spec import BY_A_GRAM
-
-    if plan.server.strategy == BY_A_GRAM:
-        say("It steps by the Gram matrix of the hospitals' features, a request of its own. Where none is there yet, ask")
-        say("for it with 'python -m researcher gram' at this study's --epsilon, and give its folder to train with --gram.")
+    if plan.server.by_a_gram:
+        say("It steps by the Gram matrix of the hospitals' features, a request of its own. Where there is none yet, ask")
+        say("for it with 'python -m researcher gram' at this study's --epsilon; 'train' takes its folder with --gram.")
 
 
 def status(*, credentials: Sequence[str], out: Path) -> None:

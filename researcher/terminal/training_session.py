@@ -237,6 +237,6 @@ def keep_gram(plan: TrainingPlan, folder: Path, gram: Path | None) -> None:
     Raises:
         ConfigError: The matrix cannot be read, or the folder not written.
     """
-    if gram is not None and plan.server.strategy == BY_A_GRAM:
+    if gram is not None and plan.server.by_a_gram:
         KeptGram.load(gram).save(folder)
         keep_receipts(gram, folder)

@@ -93,6 +93,7 @@ def test_in_a_terminal_each_check_is_a_row_and_no_json_is_printed(audited, passe
     printed = capsys.readouterr()
     rows = [line for line in printed.out.splitlines() if line.split()[-1:] == ["yes"]]
     assert len(rows) == len(passed[0].checks) and "{" not in printed.out
+    assert all(len(line) <= 80 for line in printed.out.splitlines())
     assert printed.err == f"Passed: all {len(rows)} checks hold.\n"
 
 

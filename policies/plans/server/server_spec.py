@@ -165,6 +165,11 @@ class ServerSpec:
                     )
 
     @property
+    def by_a_gram(self) -> bool:
+        """Whether its rounds step by a Gram matrix, which is a request of its own."""
+        return self.strategy == BY_A_GRAM
+
+    @property
     def read(self) -> dict[str, float]:
         """The settings that the strategy reads, name → value."""
         return {

@@ -230,7 +230,7 @@ def test_nobody_without_the_token_is_served(running: Running) -> None:
     assert address
     program = f"import ray; ray.init({address[1]!r}, log_to_driver=False); print('served', ray.cluster_resources())"
     quiet = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
-    running.process.send_signal(signal.SIGSTOP)  # or it might be done, and its cluster gone, before Ray is imported here
+    running.process.send_signal(signal.SIGSTOP)  # or its cluster might be gone before Ray is imported here
     try:
         for more in ({}, {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64}):
             tried = subprocess.run(
