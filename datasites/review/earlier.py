@@ -168,12 +168,14 @@ def _told(plan: Plan) -> dict[str, str]:
     except GraphError:  # approved by rules that have become stricter: its digest is told all the same
         return told
     if made is not None:
+        told["objective.loss"] = "own loss"
         counts = {"operators": made.operators, "multiplications": made.multiplications}
         told |= {f"objective.loss_graph.{name}": f"{count:,}" for name, count in counts.items()}
         told |= _operators(_LOSS_OPERATOR, made.kinds)
         told |= {f"{_LINE}{number}": line for number, line in enumerate(made.lines, start=1)}
     if proof is not None:
         found = summary_of(proof)
+        told["model.name"] = "own model"
         for name in ("operators", "parameters", "multiplications"):
             told[f"model.graph.{name}"] = f"{getattr(found, name):,}"
         told |= _operators(_OPERATOR, found.kinds) | _layers(found)

@@ -39,7 +39,7 @@ def submit(*, credentials: Sequence[str], out: Path, **study_options: Any) -> No
 def _tell_of_gram(plan: TrainingPlan) -> None:
     """That a plan steps by a matrix which is asked for apart: `train` refuses to begin without it."""
     if plan.server.by_a_gram:
-        say("It steps by the Gram matrix of the hospitals' features, a request of its own. Where there is none yet, ask")
+        say("It steps by the Gram matrix of the hospitals' features, a request of its own. Where there is none, ask")
         say("for it with 'python -m researcher gram' at this study's --epsilon; 'train' takes its folder with --gram.")
 
 

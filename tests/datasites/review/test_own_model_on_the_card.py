@@ -156,6 +156,14 @@ def test_the_card_names_the_layers_that_differ_up_to_a_number(datasite: Reviewed
     assert (left_out.before, left_out.now) == ("0", "10")
 
 
+def test_an_own_model_in_the_place_of_a_built_in_one_is_called_one(datasite: Reviewed) -> None:
+    study = replace(PLAN, study="built-in-before")
+    datasite.approve(datasite.request(study, name="a built-in model"))
+    review = datasite.review(datasite.request(replace(study, model=OWN.model)))
+    changed = {one.field: one for one in next(d for d in review.differences if d.of == "study").changed}
+    assert (changed["model.name"].before, changed["model.name"].now) == (PLAN.model.name, "own model")
+
+
 def test_a_rule_knows_a_graph_by_its_digest() -> None:
     assert flat(OWN)["model.graph"] == GRAPH.digest()
     assert flat(replace(OWN, model=own_spec(grown())))["model.graph"] == grown().digest()
