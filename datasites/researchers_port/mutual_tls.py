@@ -31,6 +31,7 @@ from policies.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
+LEFT = "left before the handshake was done"  # as whoever only looks whether the port answers, the doctor among them
 HANDSHAKE_SECONDS = 10.0
 MAX_HANDSHAKES = 64
 MAX_HANDSHAKES_PER_ADDRESS = 16
@@ -225,7 +226,7 @@ class MutualTlsListener:
                 ssl_shutdown_timeout=LEAVE_SECONDS,
             )
         except OSError as error:
-            self._refusals.add(str(error.reason) if isinstance(error, ssl.SSLError) else type(error).__name__)
+            self._refusals.add(_reason(error))
             self._refusals.hold_against(host)
         except BaseException:
             with contextlib.suppress(OSError):
@@ -234,3 +235,9 @@ class MutualTlsListener:
         finally:
             self._shaking[host] -= 1
             self._shaking += Counter()  # forgets addresses at zero
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, ConnectionResetError):
+        return LEFT
+    return str(error.reason) if isinstance(error, ssl.SSLError) else type(error).__name__

@@ -258,6 +258,7 @@ def test_refused_peers_are_counted_with_their_reason_and_account(north: OpenPort
     for shown in (revoked, revoked, revoked, unlisted, _trusting(north)):
         with north.knock(shown) as connection:
             ask(connection)
+    north.dial().close()  # as the doctor looks whether the port answers
 
     def counts() -> dict[tuple[str, str], int]:
         found: dict[tuple[str, str], int] = {}
@@ -265,7 +266,12 @@ def test_refused_peers_are_counted_with_their_reason_and_account(north: OpenPort
             found[reason, account] = found.get((reason, account), 0) + count
         return found
 
-    expected = {("revoked", ANNA): 3, ("unlisted", ""): 1, ("PEER_DID_NOT_RETURN_A_CERTIFICATE", ""): 1}
+    expected = {
+        ("revoked", ANNA): 3,
+        ("unlisted", ""): 1,
+        ("PEER_DID_NOT_RETURN_A_CERTIFICATE", ""): 1,
+        ("left before the handshake was done", ""): 1,
+    }
     assert wait_for(lambda: counts() == expected)
 
 
