@@ -11,6 +11,7 @@ from dataclasses import replace
 import torch
 
 from datasites.training.book_keeping.book import InstantiatedGradient, PerSampleGradient
+from datasites.training.book_keeping.gram import square_norms_of_one
 from datasites.training.book_keeping.patches import ConvolutionCall
 from datasites.training.dp_sgd.weighted_sums import weighted_sum
 from datasites.training.gpu.affine import grouped
@@ -85,7 +86,7 @@ class _OuterProducts:
 
     def square_norms(self) -> torch.Tensor:
         """See `PerSampleGradient.square_norms`."""
-        return square_norms(self._inputs) * square_norms(self._grad_output)
+        return square_norms_of_one(square_norms(self._inputs), square_norms(self._grad_output))
 
     def per_picture(self) -> torch.Tensor:
         """See `PerSampleGradient.per_picture`."""

@@ -28,6 +28,9 @@ MOST_CANCELLATION = 16
 # Positions whose terms, where they have nothing to do with each other, are together 14 times as long as their sum, the
 # root of their number: near where something is added to a ghost norm.
 _MOST_UNRELATED = 200
+# The largest squared length of a factor of a single product: a clipped product's other factor is then at least 2^-84
+# long, far above what float32 holds in full.
+_LARGEST_SQUARE = 2.0**128
 # Multiplications that take as long as writing one number, reading it for its norm and again for the sum; measured.
 _MULTIPLICATIONS_PER_NUMBER = 40.0
 # How much slower the multiplications are when each picture has its own product, not one over the batch; measured.
@@ -90,6 +93,23 @@ def square_norms_of(inputs: torch.Tensor, grad_output: torch.Tensor, *, rounded:
     found = torch.where(hidden > _FORGIVEN * norms, norms.clamp(min=0) + hidden, norms)
     found = torch.where(norms.isfinite(), found, torch.inf)  # a product that left float32 downwards tells no length
     return torch.maximum(found, lengths / MOST_CANCELLATION**2) + lost
+
+
+def square_norms_of_one(inputs: torch.Tensor, grad_output: torch.Tensor) -> torch.Tensor:
+    """Squared norms of single outer products, from the squared lengths of both factors.
+
+    Guarantees:
+        Not finite where a factor is longer than 2^64: of the other, times what clips it, float32 would keep a bit or two.
+
+    Args:
+        inputs: float64, (B,), squared lengths of the pictures' inputs.
+        grad_output: float64, (B,), those of the gradients with respect to its outputs.
+
+    Returns:
+        float64, (B,).
+    """
+    held = (inputs <= _LARGEST_SQUARE) & (grad_output <= _LARGEST_SQUARE)  # which NaN is not
+    return torch.where(held, inputs * grad_output, torch.inf)
 
 
 def _sum_of_products(inputs: torch.Tensor, grad_output: torch.Tensor) -> torch.Tensor:

@@ -21,7 +21,7 @@ from datasites.training.book_keeping.calls import (
     without_autocast,
     working_dtype,
 )
-from datasites.training.book_keeping.gram import gram, roundings, square_norms_of, writing_out_is_better
+from datasites.training.book_keeping.gram import gram, roundings, square_norms_of, square_norms_of_one, writing_out_is_better
 from datasites.training.book_keeping.product_sums import MOST_POSITIONS, sum_of_products
 from datasites.training.dp_sgd.weighted_sums import full_precision, square_norms
 
@@ -141,8 +141,7 @@ class SumOfOuterProducts:
     def square_norms(self) -> torch.Tensor:
         """See `PerSampleGradient.square_norms`."""
         if self._inputs.shape[1] == 1:  # a single product is as long as its factors' lengths say
-            norms = square_norms(self._inputs) * square_norms(self._grad_output)
-            return torch.where(norms.isfinite(), norms, torch.inf)
+            return square_norms_of_one(square_norms(self._inputs), square_norms(self._grad_output))
         rounded = roundings(self._inputs.shape[2]) + roundings(self._grad_output.shape[2])
         return square_norms_of(gram(self._inputs), gram(self._grad_output), rounded=rounded)
 

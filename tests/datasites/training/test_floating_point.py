@@ -206,6 +206,21 @@ def test_terms_near_the_end_of_float32_add_at_most_the_bound():
     assert sum(length == 0 for length in lengths) >= 20
 
 
+@pytest.mark.parametrize("many", [1, 17, 300, 4096])
+@pytest.mark.parametrize("bound", [1e-6, 1e-3])
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_single_product_with_a_factor_near_the_end_of_float32_adds_at_most_the_bound(bound, many, swapped):
+    """Of the other factor, times what clips it, float32 keeps so few bits that rounding may double each number."""
+    lengths = []
+    for size in (1e19, 1.8e19, 3e19, 1e30, 1e36, 3.3e38):
+        for small in (1e-38, 1e-25, 1e-15):
+            rows = torch.full((1, 1, 1), size), torch.full((1, 1, many), small)
+            use = SumOfOuterProducts(*(reversed(rows) if swapped else rows))
+            lengths.append(norm_of([use.weighted_sum(clipping_factors(use.square_norms().sqrt(), bound))]) / bound)
+    assert max(lengths) <= 1
+    assert sum(length > 0.99 for length in lengths) >= 2  # or nothing was tried
+
+
 def cancelling_terms(shape, positions, scale):
     """Inputs alike, and gradients of outputs of which nearly half cancel the others; positions are the last axes."""
     inputs = torch.rand(1, shape[1], *[1] * len(positions)).expand(64, shape[1], *positions)

@@ -12,7 +12,8 @@ from support.clipping_oracle import distance, norm_of
 from support.triton_interpreter import DEVICE
 from torch import nn
 
-from datasites.training.book_keeping import BookKeeping
+from datasites.training.book_keeping import BookKeeping, gpu_gradients
+from datasites.training.dp_sgd.engine_contract import clipping_factors
 from datasites.training.gpu import readiness
 
 COUNTED = torch.tensor([True, True, False])
@@ -68,3 +69,15 @@ def test_the_kernels_give_the_norms_and_the_sum_that_torchs_operations_give(
     assert norm_of(alone) <= 1.0
     assert norm_of(alone) == pytest.approx(min(float(found_norms[0]), 1 - 2**-8), rel=1e-6)
     assert all(part.dtype == torch.float64 for part in found)
+
+
+@pytest.mark.parametrize(("inputs", "grad_output"), [(3.3e38, 1e-38), (1e-38, 3.3e38), (1e-15, 1.8e19), (1e-15, 1e18)])
+def test_a_single_product_with_a_factor_near_the_end_of_float32_adds_at_most_the_bound(
+    inputs: float, grad_output: float
+) -> None:
+    """Of the other factor, times what clips it, float32 keeps so few bits that rounding may double each number."""
+    pair = (torch.full((1, 17), inputs, device=DEVICE), torch.full((1, 1), grad_output, device=DEVICE))
+    found = gpu_gradients.of_linear(*pair, pictures=1, views=1, once=True)
+    length = norm_of([found.weighted_sum(clipping_factors(found.square_norms().sqrt(), 1e-6))]) / 1e-6
+    assert length <= 1
+    assert length > 0.99 or max(inputs, grad_output) > 2.0**64 / 17**0.5
