@@ -99,7 +99,8 @@ def square_norms_of_one(inputs: torch.Tensor, grad_output: torch.Tensor) -> torc
     """Squared norms of single outer products, from the squared lengths of both factors.
 
     Guarantees:
-        Not finite where a factor is longer than 2^64: of the other, times what clips it, float32 would keep a bit or two.
+        Not finite where a factor is longer than 2^64: of the other, times what clips it, float32 would keep too few
+        bits.
 
     Args:
         inputs: float64, (B,), squared lengths of the pictures' inputs.

@@ -21,7 +21,13 @@ from datasites.training.book_keeping.calls import (
     without_autocast,
     working_dtype,
 )
-from datasites.training.book_keeping.gram import gram, roundings, square_norms_of, square_norms_of_one, writing_out_is_better
+from datasites.training.book_keeping.gram import (
+    gram,
+    roundings,
+    square_norms_of,
+    square_norms_of_one,
+    writing_out_is_better,
+)
 from datasites.training.book_keeping.product_sums import MOST_POSITIONS, sum_of_products
 from datasites.training.dp_sgd.weighted_sums import full_precision, square_norms
 
