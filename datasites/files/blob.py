@@ -46,6 +46,7 @@ class Blob:
 
         Raises:
             BlobError: They are more than was announced.
+            OSError: The disk did not take them, or some before them.
         """
         self.size += len(chunk)
         if self.size > self._at_most:
@@ -53,6 +54,7 @@ class Blob:
         self._running.update(chunk)
         self._stream.write(chunk)
         self._ahead.wrote(self.size)
+        self._ahead.check()
 
     def go_on(self, digest: str, begin: int) -> None:
         """Takes what came of an upload that broke off as the blob's beginning.
@@ -75,9 +77,9 @@ class Blob:
         self.size = begin
 
     def set_aside(self, digest: str) -> None:
-        """Keeps what came, if anything did, in the place of what came of it before."""
+        """Keeps what came, if anything did and the disk took it, in the place of what came of it before."""
         self._stream.close()
-        if not self.size:
+        if not self.size or self._ahead.has_failed:
             return
         part = self._folder / f"{PART}{digest}"
         with self._shown:

@@ -58,6 +58,11 @@ class SyncAhead:
             self._ended = True
             self._changed.notify()
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether the disk refused what it was asked to take: who opens the file from then on is not told."""
+        return self._failed is not None
+
     def check(self) -> None:
         """Returns if the disk took all that it was asked to take.
 

@@ -101,17 +101,39 @@ def test_a_blob_that_the_disk_did_not_take_in_the_middle_is_not_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     disk = Disk(OSError(errno.EIO, "no such luck"))
-    disk.may_end.set()
     monkeypatch.setattr(blobs, "SyncAhead", lambda path: SyncAhead(path, sync=disk.sync))
     blob = Blob(tmp_path, 2 * STEP_BYTES, threading.Lock())
     blob.write(bytes(STEP_BYTES))
+    disk.may_end.set()
     assert disk.ended.wait(CEILING_SECONDS)
     wait_until_over()
-    blob.write(bytes(STEP_BYTES))
+    with pytest.raises(OSError, match="no such luck"):
+        blob.write(b"1")  # who sends the rest is told at once
     with pytest.raises(OSError, match="no such luck"):
         blob.keep()
     blob.close()
     assert not list(tmp_path.iterdir()) and len(disk.asked) == 1
+
+
+def test_what_came_of_an_upload_is_not_kept_where_the_disk_did_not_take_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A system tells each opening of a file of an error once: the last sync of what goes on would not hear of it."""
+    disk = Disk(OSError(errno.EIO, "no such luck"))
+    monkeypatch.setattr(blobs, "SyncAhead", lambda path: SyncAhead(path, sync=disk.sync))
+    before = Blob(tmp_path, 3 * STEP_BYTES, threading.Lock(), announced="d" * 64)
+    before.write(b"1")
+    before.set_aside("d" * 64)
+    blob = Blob(tmp_path, 3 * STEP_BYTES, threading.Lock(), announced="d" * 64)
+    blob.go_on("d" * 64, 1)
+    blob.write(bytes(STEP_BYTES))
+    disk.may_end.set()
+    assert disk.ended.wait(CEILING_SECONDS)
+    wait_until_over()
+    blob.set_aside("d" * 64)
+    blob.close()
+    assert not list(tmp_path.iterdir())
+    assert (blob.taken, blob.parts, blob.added, blob.is_new) == (1, 1, 0, False)
 
 
 def test_where_no_file_can_be_opened_the_last_sync_does_it_all(tmp_path: Path) -> None:
