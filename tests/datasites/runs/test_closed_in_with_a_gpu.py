@@ -20,7 +20,7 @@ LACKING = [piece.piece for piece in sandbox_report() if piece.required and not p
 closes_in = pytest.mark.skipif(bool(LACKING), reason=f"this machine lacks {', '.join(LACKING)}")
 
 PROGRAM = """
-import errno, json, os, socket, sys, threading
+import errno, json, os, socket, sys, tempfile, threading
 from pathlib import Path
 from datasites.runs.gpus import Gpu
 from datasites.runs.sandbox import namespaces
@@ -32,6 +32,9 @@ missing |= dict.fromkeys(sys.argv[2:], "left out by the test")
 if os.fork():
     os.wait()
     os._exit(0)
+given = tempfile.NamedTemporaryFile()
+os.chmod(given.name, 0o666)
+picture = os.open(given.name, os.O_RDONLY)  # as a run holds its pictures' files
 limits = RunLimits(1 << 32, 60, 60, 64, 1 << 20)
 gpus = (Gpu(0, "GPU-0"),)[: int(sys.argv[1])]
 failed = enter(Confinement(limits, False, Path("/nonexistent"), draw_uid(), gpus), missing)
@@ -48,6 +51,11 @@ def listening(name):
 
 def opens(path, flags=os.O_RDONLY):
     return lambda: os.close(os.open(path, flags))
+
+def executed():
+    program = os.memfd_create("x")
+    os.write(program, b"#!/bin/sh")
+    os.execve(program, ["x"], {})
 
 own = f"/proc/self/task/{threading.get_native_id()}"
 tries = {
@@ -70,6 +78,11 @@ tries = {
     "processes": lambda: os.listdir("/proc"),
     "its root": opens("/proc/self/" + "root/etc/passwd"),
     "a thread's root": opens(own + "/" + "root/etc/passwd"),
+    "a file that it reads, to write": opens(f"{own}/fd/{picture}", os.O_RDWR),
+    "likewise, by its first thread": opens(f"/proc/self/fd/{picture}", os.O_WRONLY),
+    "the same, cut": lambda: os.truncate(f"{own}/fd/{picture}", 0),
+    "the same, with another name": lambda: os.link(f"{own}/fd/{picture}", given.name + "-x", follow_symlinks=True),
+    "a program in memory": executed,
     "its open files": lambda: os.listdir(own + "/fd"),
     "the machine's settings": opens("/proc/sys/kernel/hostname"),
     "the devices' folder": lambda: os.listdir("/dev"),

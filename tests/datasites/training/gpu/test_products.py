@@ -136,6 +136,14 @@ def test_rows_are_measured_exactly_and_one_that_does_not_count_adds_nothing() ->
     torch.testing.assert_close(outer, sound.t() @ (others.double() * factors.double()[:, None]), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_parts_are_added_in_float64_and_none_is_left_out(dtype: torch.dtype) -> None:
+    large = torch.tensor([2.0**24, 1.0, 1.0, 1.0, -(2.0**24)], dtype=dtype, device=DEVICE)
+    found = rows.added(large[:, None, None].repeat(1, 7, 101))  # in float32 ones beside 2^24 are lost
+    assert found.dtype == torch.float64 and torch.equal(found, torch.full_like(found, 3.0))
+    assert found.shape == (7, 101)
+
+
 @pytest.mark.parametrize(
     "geometry",
     [
