@@ -20,7 +20,7 @@ LACKING = [piece.piece for piece in sandbox_report() if piece.required and not p
 closes_in = pytest.mark.skipif(bool(LACKING), reason=f"this machine lacks {', '.join(LACKING)}")
 
 PROGRAM = """
-import errno, json, os, socket, sys, tempfile, threading
+import ctypes, errno, json, os, socket, sys, tempfile, threading
 from pathlib import Path
 from datasites.runs.gpus import Gpu
 from datasites.runs.sandbox import namespaces
@@ -52,6 +52,10 @@ def listening(name):
 def opens(path, flags=os.O_RDONLY):
     return lambda: os.close(os.open(path, flags))
 
+def accepted_the_old_way():
+    if ctypes.CDLL(None, use_errno=True).accept(listening("old").fileno(), None, None) < 0:
+        raise OSError(ctypes.get_errno(), "accept")
+
 def executed():
     program = os.memfd_create("x")
     os.write(program, b"#!/bin/sh")
@@ -70,6 +74,7 @@ tries = {
     "the kernel's own sockets": lambda: made(socket.SOCK_RAW, socket.AF_NETLINK),
     "connecting": lambda: made().connect(chr(0) + "here"),
     "taking who connects": lambda: listening("there").accept(),
+    "likewise, by the older call": accepted_the_old_way,
     "a socket that is a file": lambda: made().bind("wanwu-socket"),
     "being spared": opens(own + "/oom_score_adj", os.O_WRONLY),
     "its memory as a file": opens(own + "/mem", os.O_RDWR),
@@ -106,7 +111,7 @@ os._exit(0)
 """
 BY_THE_FILTER = (
     *("a stream", "a datagram", "a pair", "the network", "the kernel's own sockets", "connecting"),
-    *("taking who connects", "a program in memory", "mounting"),
+    *("taking who connects", "likewise, by the older call", "a program in memory", "mounting"),
 )
 OWN = {"the name of a thread", "its own memory's places"}
 OF_THE_DRIVER = {"a socket that listens", "memory of a file"}
