@@ -149,7 +149,8 @@ def test_files_of_the_driver_are_those_of_runs_with_a_gpu_alone() -> None:
     assert gpu_rules.readable(()) == gpu_rules.named(()) == []
     assert gpu_rules.devices(()) == [Path("/dev/null")]
     assert Path("/proc/modules") in gpu_rules.readable((Gpu(0, "GPU-0"),))
-    assert Path("/dev/nvidia3") in gpu_rules.devices((Gpu(3, "GPU-3"),))
+    shared = ["/dev/null", "/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools"]
+    assert list(map(str, gpu_rules.devices((Gpu(3, "GPU-3"),)))) == [*shared, "/dev/nvidia3"]  # and no other's
     assert not any(str(path).startswith("/dev/shm") for path in gpu_rules.opened((Gpu(0, "GPU-0"),)))
 
 
