@@ -145,6 +145,33 @@ def test_without_a_process_namespace_its_threads_have_the_machines_numbers_and_c
     assert let(1, "process namespace") == OWN | OF_THE_DRIVER
 
 
+WITHOUT_A_LIST = """
+import os
+from pathlib import Path
+from datasites.runs.gpus import Gpu
+from datasites.runs.sandbox import namespaces
+from datasites.runs.sandbox.confinement import OWN_LIST, Confinement, draw_uid, enter
+from datasites.runs.sandbox.limits import RunLimits
+
+def refused():
+    raise OSError("the kernel refused")
+
+namespaces.list_own_processes = refused
+missing = namespaces.separate()
+if child := os.fork():
+    os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+limits = RunLimits(1 << 32, 60, 60, 64, 1 << 20)
+failed = enter(Confinement(limits, True, Path("/nonexistent"), draw_uid(), (Gpu(0, "GPU-0"),)), missing)
+os._exit(17 if failed[OWN_LIST] == "the kernel refused" else 1)
+"""
+
+
+@closes_in
+def test_where_the_kernel_gives_no_list_of_its_own_a_run_goes_on_as_closed_in_as_others() -> None:
+    done = subprocess.run([sys.executable, "-c", WITHOUT_A_LIST], env=ENVIRONMENT, check=False)
+    assert done.returncode == 17
+
+
 def test_files_of_the_driver_are_those_of_runs_with_a_gpu_alone() -> None:
     assert gpu_rules.readable(()) == gpu_rules.named(()) == []
     assert gpu_rules.devices(()) == [Path("/dev/null")]
