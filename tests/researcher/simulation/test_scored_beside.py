@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from support.hospitals import draw_pictures
 
 from policies.errors import RunFailed, WanwuError
+from policies.plans.server.server_spec import ServerSpec
 from researcher.evaluation.evaluation import Evaluation
 from researcher.planning.settings import StudySettings
 from researcher.simulation.at_work.in_this_process import InThisProcess
@@ -21,7 +23,7 @@ from researcher.simulation.rounds import run_rounds
 from researcher.simulation.settings import SimulationSettings
 from researcher.simulation.work import Work, make_work
 from researcher.simulation.workers import Begun, Sent, Stepped, Trained
-from researcher.strategies import Weights
+from researcher.strategies import KeptWeights, ServerState, Weights
 from researcher.studies.checkpoints import load_state
 from researcher.studies.history import History
 from researcher.studies.study import strategy_of
@@ -30,11 +32,16 @@ STUDY = StudySettings(num_rounds=3, local_epochs=0.5, sample_rate=0.5, epsilon=8
 
 
 @pytest.fixture(scope="module")
-def work(tmp_path_factory: pytest.TempPathFactory) -> Work:
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("data") / "pictures.npz"
     images, labels = draw_pictures(40, seed=1)
     np.savez(path, images=images, labels=labels)
-    return make_work(STUDY, SimulationSettings(hospitals=2), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def work(data: Path) -> Work:
+    return make_work(STUDY, SimulationSettings(hospitals=2), data)
 
 
 class Told(InThisProcess):
@@ -65,14 +72,13 @@ class Told(InThisProcess):
         return scores
 
 
-def _run(work: Work, workers: Told, told: list[str], folder: Path) -> History:
+def _run(work: Work, workers: Told, told: list[str], folder: Path, *, begun: ServerState | None = None) -> History:
     strategy = strategy_of(work.plan)
-    begun = strategy.init(work.first_weights), History()
     _, history = run_rounds(
         work,
         workers,
         strategy=strategy,
-        begun=begun,
+        begun=(begun or strategy.init(work.first_weights), History()),
         folder=folder,
         on_round=lambda record: told.append(f"told {record.round}"),
         on_progress=lambda doing: None,
@@ -103,6 +109,17 @@ def test_a_round_is_saved_and_told_though_the_next_one_fails(work: Work, tmp_pat
     assert told[-1] == "told 1"
     saved = load_state(tmp_path, plan_digest=work.plan.digest())
     assert saved is not None and saved[0].round == 1 and len(saved[1].records) == 1
+
+
+def test_where_files_are_kept_of_hospitals_a_round_is_noted_before_the_next_begins(data: Path, tmp_path: Path) -> None:
+    """Noting a round removes the files of all others."""
+    told: list[str] = []
+    keeping = replace(STUDY, server=ServerSpec("fed_per"))
+    work = make_work(keeping, SimulationSettings(hospitals=2), data)
+    kept = replace(strategy_of(work.plan).init(work.first_weights), kept=KeptWeights(tmp_path))
+    _run(work, Told(work, told), told, tmp_path, begun=kept)
+    for number in (1, 2):
+        assert told.index(f"told {number}") < told.index(f"trained {number + 1}.1")
 
 
 class Died(Exception):
