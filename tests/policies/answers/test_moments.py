@@ -36,7 +36,10 @@ def test_a_moment_is_told_on_this_machines_clock_and_one_without_a_zone_is_utc(w
     assert (moment(when), day(when)) == ("2026-11-28 07:30:05", "2026-11-28")
 
 
-def test_a_date_alone_is_that_day_whatever_the_clock() -> None:
+@pytest.mark.parametrize("zone", ["UTC-8", "UTC+8"])
+def test_a_date_alone_is_that_day_whatever_the_clock(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
     assert day("2026-11-27") == "2026-11-27"
 
 

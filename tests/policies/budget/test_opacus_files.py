@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -46,6 +47,26 @@ def test_the_files_say_what_opacus_says(history: tuple[GaussianSteps, ...]) -> N
         step = {"q": part.sample_rate, "noise_multiplier": part.noise_multiplier, "steps": 1}
         for order in (1.5, 8.0, 63.0):
             assert opacus_files.rdp().compute_rdp(**step, orders=order) == compute_rdp(**step, orders=order)
+
+
+def test_no_epsilon_is_made_of_an_integral_that_scipy_warns_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where an integral of the accountant's files is not sure, theirs is not taken: the bound by Rényi is."""
+    opacus_files.prv()
+    steps = sys.modules[f"{opacus_files.NAME}.analysis.prv.prvs"].PoissonSubsampledGaussianPRV
+    true = steps.cdf
+    asked = []
+
+    def unsure(self: object, t: float) -> float:
+        if np.ndim(t):
+            return true(self, t)
+        asked.append(t)
+        return 1 / t if t else 0.0
+
+    monkeypatch.setattr(steps, "cdf", unsure)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as a datasite might, whose warnings are no errors
+        assert prv.prv_epsilon(HISTORIES[0], DELTA) is None and asked
+    assert epsilon_spent(HISTORIES[0], DELTA) > 0
 
 
 def test_an_epsilon_is_the_same_where_torch_cannot_be_imported() -> None:
