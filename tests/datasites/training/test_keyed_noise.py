@@ -31,7 +31,7 @@ def values(count: int) -> np.ndarray:
 def test_a_part_that_fails_in_another_thread_fails_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else its numbers would be left as they were in memory, without noise."""
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
-    own, both, ended = threading.get_ident(), threading.Barrier(2), []
+    own, both, ended = threading.get_ident(), threading.Barrier(2), list[int]()
 
     def use(start: int, part: np.ndarray, memory: np.ndarray) -> None:
         if not ended:  # each thread has a part before either goes on
@@ -48,7 +48,7 @@ def test_a_part_that_fails_in_this_thread_is_told_once_no_thread_writes_any_more
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
-    own, both, ended = threading.get_ident(), threading.Barrier(2), []
+    own, both, ended = threading.get_ident(), threading.Barrier(2), list[int]()
 
     def use(start: int, part: np.ndarray, memory: np.ndarray) -> None:
         if threading.get_ident() == own:
@@ -84,7 +84,7 @@ class Keystream:
         pass
 
     def update_into(self, given: memoryview, into: memoryview) -> None:
-        into[:] = np.bitwise_xor(np.frombuffer(given, np.uint8), self._byte)
+        into[:] = np.bitwise_xor(np.frombuffer(given, np.uint8), self._byte).tobytes()
 
 
 @pytest.mark.parametrize(("byte", "radius"), [(0x00, 0.0), (0xFF, math.sqrt(2 * 53 * math.log(2)))])
