@@ -64,9 +64,17 @@ def test_one_that_takes_too_long_is_not_either(
     assert f"has not answered in time. {console.MAY_BE_DONE}" in capsys.readouterr().err
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C interrupts, as in a terminal: whoever runs tests in the background has them begin deaf to it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize(("words", "told"), [(APPROVE, True), (LIST, False)])
 def test_whoever_stops_a_command_that_decides_learns_that_the_datasite_was_asked(
-    words: list[str], told: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    words: list[str], told: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str], interruptible: None
 ) -> None:
     over, main_thread = threading.Event(), threading.main_thread().ident
     assert main_thread is not None

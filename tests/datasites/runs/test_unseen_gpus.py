@@ -60,6 +60,7 @@ def test_a_run_tells_the_log_what_the_driver_said_and_trains(
 ) -> None:
     """The fork server, the sandbox and the training are real; the driver's library alone is not."""
     os.umask(0o077)
+    caplog.set_level(logging.WARNING, logger="datasites")  # PySyft may have raised the root logger's
     monkeypatch.setenv("LD_LIBRARY_PATH", str(build(tmp_path / "driver", wants).parent))
     images, labels = draw_pictures(60, 1)
     state = tmp_path / "state"

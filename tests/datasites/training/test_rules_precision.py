@@ -148,7 +148,7 @@ def through_one_forward_of(
     return [[torch.autograd.grad(loss, layer.weight, retain_graph=True)[0].double()] for loss in losses]
 
 
-@pytest.mark.parametrize("size", [1e-20, 1e-3, 1e18])
+@pytest.mark.parametrize("size", [1e-20, 1e-3, 1e17])  # from 2^64 on a factor is too long to be counted
 def test_a_single_product_is_as_long_as_its_factors_lengths_say(size):
     inputs, grad_output = torch.randn(PICTURES, 1, 700) * size, torch.randn(PICTURES, 1, 5) * size
     lengths = [rows.double().flatten(1).norm(dim=1) for rows in (inputs, grad_output)]
