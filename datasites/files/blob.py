@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import hashlib
 import os
 import secrets
+import signal
+import stat
 import threading
 from pathlib import Path
 from typing import BinaryIO
@@ -35,6 +39,7 @@ class Blob:
         self.added = 0
         self.is_new = False
         self.taken = self.parts = 0  # bytes and files of beginnings that are none any more
+        self.shows = False
         self._folder, self._at_most, self._shown = folder, at_most, shown
         self._running = hashlib.sha256()
         self._aside = folder / f".{secrets.token_hex(16)}{'-' * bool(announced)}{announced}"
@@ -48,13 +53,63 @@ class Blob:
             BlobError: They are more than was announced.
             OSError: The disk did not take them, or some before them.
         """
+        self._count(chunk)
+        self._stream.write(chunk)
+        self._ahead.wrote(self.size)
+        self._ahead.check()
+
+    def take_over(self, file: Path) -> bool:
+        """Makes a file that is whole the blob's, in the place of bytes that would be written: `found` is told of them.
+
+        Guarantees:
+            Nobody has the file open for writing, or mapped, when it has become the blob's, and none of its names is
+            left.
+
+        Args:
+            file: Which goes away with it.
+
+        Returns:
+            Whether it could be: not a file of another account, on another disk, with a second name, open for writing,
+            or on a file system that does not tell. Then nothing has changed.
+        """
+        try:
+            descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            return False
+        about = os.fstat(descriptor)
+        try:
+            _check_own(about)
+            _check_unwritten(descriptor)
+            file.rename(self._aside)
+        except OSError:
+            os.close(descriptor)
+            return False
+        self._stream.close()
+        self._stream = os.fdopen(descriptor, "rb")
+        os.fchmod(descriptor, 0o600)
+        if not os.path.samestat(self._aside.stat(), about):
+            raise BlobError("The run's file was exchanged while it was looked at.")
+        self._ahead.wrote(about.st_size)
+        return True
+
+    @property
+    def file(self) -> Path:
+        """Where the bytes are until the blob shows."""
+        return self._aside
+
+    def found(self, chunk: bytes | memoryview) -> None:
+        """Counts the next bytes of the file that was taken over.
+
+        Raises:
+            BlobError: They are more than was announced.
+        """
+        self._count(chunk)
+
+    def _count(self, chunk: bytes | memoryview) -> None:
         self.size += len(chunk)
         if self.size > self._at_most:
             raise BlobError(f"The blob was announced with {self._at_most} bytes; it has more.")
         self._running.update(chunk)
-        self._stream.write(chunk)
-        self._ahead.wrote(self.size)
-        self._ahead.check()
 
     def go_on(self, digest: str, begin: int) -> None:
         """Takes what came of an upload that broke off as the blob's beginning.
@@ -113,18 +168,29 @@ class Blob:
         self._ahead.end()
         os.fsync(self._stream.fileno())
         self._ahead.check()
+        self.show()
+        sync_folder(self._folder)
+        return self.digest
+
+    def finish(self) -> SyncAhead | None:
+        """Has the whole blob brought to the disk for good beside what is done next; it may be shown at once.
+
+        Returns:
+            What brings it there: whoever needs it there waits for that, and then syncs the folder. None where nothing
+            does: `keep` is to be called then.
+        """
+        self._stream.flush()
+        return self._ahead if self._ahead.finish(self.size) else None
+
+    def show(self) -> None:
+        """Makes the blob visible under its digest, whether or not it is on the disk for good."""
         target = self._folder / self.digest
         with self._shown:
             self.is_new = not target.exists()
             self.added = self.size if self.is_new else 0
             self._aside.replace(target)
             self._leave(self._folder / f"{PART}{self.digest}")
-        descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        return self.digest
+        self.shows = True
 
     def _leave(self, part: Path) -> None:
         """Removes what came of the same upload before."""
@@ -139,3 +205,36 @@ class Blob:
         with contextlib.suppress(OSError):  # a full disk may refuse the last buffer too
             self._stream.close()
         self._aside.unlink(missing_ok=True)
+
+
+def _check_own(about: os.stat_result) -> None:
+    """Returns if a file is a plain one of this account with one name.
+
+    Raises:
+        OSError: It is none.
+    """
+    if not stat.S_ISREG(about.st_mode) or about.st_uid != os.geteuid() or about.st_nlink != 1:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+
+def _check_unwritten(descriptor: int) -> None:
+    """Returns if nobody has a file open for writing, or mapped so: the system grants a read lease only then.
+
+    Args:
+        descriptor: Of the file, which is the caller's own, open for reading.
+
+    Raises:
+        OSError: Somebody has, or the file system does not tell.
+    """
+    fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)  # whose news nobody dies of
+    fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+
+
+def sync_folder(folder: Path) -> None:
+    """Brings a folder's names to the disk for good."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -33,7 +33,7 @@ class SyncAhead:
         self._path, self._sync = path, sync
         self._changed = threading.Condition()
         self._written = self._asked = 0  # bytes
-        self._ended = False
+        self._ended = self._finishes = False
         self._thread: threading.Thread | None = None
         self._failed: OSError | None = None
 
@@ -57,6 +57,33 @@ class SyncAhead:
         with self._changed:
             self._ended = True
             self._changed.notify()
+
+    def finish(self, size: int) -> bool:
+        """Has all of the file synced beside what its writer goes on with, if a part of it was asked for before.
+
+        Args:
+            size: Bytes of the whole file, all of which were handed to the system.
+
+        Returns:
+            Whether it is done here: then `wait` tells of it. If not, the last sync is the writer's own.
+        """
+        if self._thread is None or not self._thread.is_alive():  # what the disk refused ends it too
+            return False
+        with self._changed:
+            self._written = size
+            self._finishes = self._ended = True
+            self._changed.notify()
+        return True
+
+    def wait(self) -> None:
+        """Returns once all that `finish` was told of is on the disk.
+
+        Raises:
+            OSError: The disk did not take it.
+        """
+        if self._thread is not None:
+            self._thread.join()
+        self.check()
 
     @property
     def has_failed(self) -> bool:
@@ -97,4 +124,4 @@ class SyncAhead:
         """How much there is to sync once there is more than `done`; `done` itself once nothing more is to be."""
         with self._changed:
             self._changed.wait_for(lambda: self._ended or self._written > done)
-            return done if self._ended else self._written
+            return self._written if self._finishes or not self._ended else done

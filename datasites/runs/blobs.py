@@ -1,7 +1,9 @@
 """Content-addressed files: global weights that come in, client updates that go out. A folder for each account.
 
-A blob can be read only by the account it was put for, and a torn one never shows: it is written aside, synced and
-renamed once its digest is known to be right. Nothing is ever in memory as a whole.
+A blob can be read only by the account it was put for, and a torn one never shows: it is written aside, and renamed
+once its digest is known to be right. What leaves is on the disk for good before. What comes in goes there beside what
+is done next, and a round is charged once it is; so what an earlier process left is read once before it is used, as a
+power cut may have torn it. Nothing is ever in memory as a whole.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import hashlib
 import os
 import shutil
 import threading
@@ -21,9 +24,10 @@ from pathlib import Path
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
-from datasites.files.blob import PART, Blob
+from datasites.files.blob import CHUNK_BYTES, PART, Blob, sync_folder
+from datasites.files.sync_ahead import SyncAhead
 from policies import validate
-from policies.errors import BlobError, BlobUnknown, DiskFull, QuotaExceeded
+from policies.errors import BlobError, BlobUnknown, DiskFull, QuotaExceeded, RunFailed
 from policies.validate import Checks
 
 
@@ -68,6 +72,8 @@ class BlobStore:
         self._used: dict[str, int] = {}
         self._files: Counter[str] = Counter()
         self._coming = 0  # announced by what is being written, whether or not it is on the disk yet
+        self._right: set[tuple[str, str]] = set()  # account and digest of what this process wrote or has read whole
+        self._settling: dict[tuple[str, str], SyncAhead] = {}
         for account in list(folder.glob("*/")):
             Blob.find_parts(account)
         for file in list(folder.glob("*/*")):
@@ -80,8 +86,9 @@ class BlobStore:
     ) -> int:
         """Stores a stream of `size` bytes under its digest, in bounded memory, and returns its size.
 
-        What came of a stream that breaks off is kept, counts as the account's, and shows to nobody; a later stream of
-        the rest, from byte `begin` on, completes it.
+        It can be read from then on; `settle` waits until it is on the disk for good. What came of a stream that breaks
+        off is kept, counts as the account's, and shows to nobody; a later stream of the rest, from byte `begin` on,
+        completes it.
 
         Raises:
             BlobError: It is too large, of another size, or its digest is not the announced one.
@@ -102,8 +109,36 @@ class BlobStore:
                 raise BlobError(f"The upload ended after {blob.size} of {size} bytes. Send it again.")
             if blob.digest != digest:
                 raise BlobError("The upload does not have the digest it was announced with. Send it again.")
-            await run_in_threadpool(blob.keep)
+            await run_in_threadpool(self._keep, account, blob)
         return size
+
+    def _keep(self, account: str, blob: Blob) -> None:
+        """Shows a blob that came in; small ones once they are on the disk for good."""
+        with contextlib.suppress(RunFailed):  # of the same bytes, sent before, which these replace
+            self.settle(account, blob.digest)
+        if (ahead := blob.finish()) is None:
+            blob.keep()
+        else:
+            self._settling[account[:32], blob.digest] = ahead
+            blob.show()
+
+    def settle(self, account: str, digest: str) -> None:
+        """Returns once a blob that came in is on the disk for good; at once if it is.
+
+        Raises:
+            RunFailed: The disk did not take it. It is gone, and may be sent again.
+        """
+        if (ahead := self._settling.get((account[:32], digest))) is None:
+            return
+        try:
+            ahead.wait()
+            sync_folder(self._of_account(account))
+        except OSError as error:
+            with self._lock:
+                self._remove(blob_file(self._folder, account, digest))
+            raise RunFailed(_NOT_TAKEN, private=repr(error)) from error
+        finally:
+            self._settling.pop((account[:32], digest), None)
 
     def received(self, account: str, digest: str) -> int:
         """How many bytes there are of an upload that broke off."""
@@ -134,15 +169,30 @@ class BlobStore:
     # --- out ---------------------------------------------------------------------------------------------
 
     def path(self, account: str, digest: str) -> Path:
-        """The file of a blob.
+        """The file of a blob; one that an earlier process of the datasite left is read as a whole, once.
 
         Raises:
-            BlobUnknown: This account has no such blob.
+            BlobUnknown: This account has no such blob, or what a stop of the machine left of it: that is removed.
         """
         file = blob_file(self._folder, account, digest)
-        if not file.is_file():
-            raise BlobUnknown(f"No blob {digest[:12]}… for this account. Upload it first.")
-        return file
+        while file.is_file():
+            if (account[:32], digest) in self._right or self._is_right(file):
+                return file
+        raise BlobUnknown(f"No blob {digest[:12]}… for this account. Upload it first.")
+
+    def _is_right(self, file: Path) -> bool:
+        """Whether a file has its name's digest, which is noted; if not, it goes, unless another took its place."""
+        with contextlib.suppress(FileNotFoundError), file.open("rb") as stream:
+            running, looked_at = hashlib.sha256(), os.fstat(stream.fileno()).st_ino
+            while chunk := stream.read(CHUNK_BYTES):
+                running.update(chunk)
+            if running.hexdigest() == file.name:
+                self._right.add((file.parent.name, file.name))
+                return True
+            with self._lock:
+                if file.stat().st_ino == looked_at:
+                    self._remove(file)
+        return False
 
     # --- expiry ------------------------------------------------------------------------------------------
 
@@ -162,8 +212,7 @@ class BlobStore:
                 if (file.parent.name, file.name) in kept:
                     os.utime(file, (now, now))
                 elif now - about.st_mtime > self._limits.expiry_seconds:
-                    file.unlink()
-                    self._add(file.parent.name, -about.st_size, files=-1)
+                    self._remove(file)
                     removed += 1
         return removed
 
@@ -179,6 +228,8 @@ class BlobStore:
                 yield blob
             finally:
                 blob.close()
+                if blob.shows:
+                    self._right.add((account[:32], blob.digest))
                 self._count(account, blob.added - blob.taken, files=int(blob.is_new) - blob.parts)
 
     @contextlib.contextmanager
@@ -215,6 +266,15 @@ class BlobStore:
         with self._lock:
             self._add(account, size, files=files)
 
+    def _remove(self, file: Path) -> None:
+        """Takes a file away, for whoever holds the lock."""
+        with contextlib.suppress(FileNotFoundError):
+            size = file.stat().st_size
+            file.unlink()
+            self._add(file.parent.name, -size, files=-1)
+            self._right.discard((file.parent.name, file.name))
+            self._settling.pop((file.parent.name, file.name), None)
+
     def _add(self, account: str, size: int, *, files: int = 0) -> None:
         """As `_count`, for whoever holds the lock."""
         self._used[account[:32]] = self._used.get(account[:32], 0) + size
@@ -224,6 +284,9 @@ class BlobStore:
         return self._folder / validate.digest("account", account)[:32]
 
 
+_NOT_TAKEN = (
+    "The hospital's disk did not take the weights, so no round was run or charged. Try again, or ask the hospital."
+)
 _DISK_FULL = "The datasite's disk has no room for this blob. Nothing was kept. Ask the hospital, and try again later."
 
 

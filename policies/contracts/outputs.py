@@ -11,7 +11,7 @@ import numpy as np
 from policies.answers.plain_values import from_plain, to_plain
 from policies.contracts import encodings
 from policies.contracts.weights import FiniteArrays, Malformed, Shapes, canonical_header, check_finite, read_weights
-from policies.contracts.weights_file import open_weights
+from policies.contracts.weights_file import is_canonical, open_weights
 from policies.errors import InputRefused, OutputRefused
 
 _REFUSED = (
@@ -44,6 +44,23 @@ def release_update(
     """
     try:
         encodings.encode_file(path, expected, encoding, write, max_bytes=max_bytes)
+    except Malformed as error:
+        raise OutputRefused(_REFUSED, private=f"The update was refused: {error}.") from error
+
+
+def is_canonical_update(path: Path, expected: Shapes, *, max_bytes: int) -> bool:
+    """Whether what `release_update` writes of a run's file is the file itself, if nothing is encoded and it passes.
+
+    Args:
+        path: Of a plain file; a link is refused.
+        expected: Name → shape of each parameter that the plan trains.
+        max_bytes: Largest file.
+
+    Raises:
+        OutputRefused: As `release_update`, where it is no such file.
+    """
+    try:
+        return is_canonical(path, expected, max_bytes=max_bytes)
     except Malformed as error:
         raise OutputRefused(_REFUSED, private=f"The update was refused: {error}.") from error
 

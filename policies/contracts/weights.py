@@ -57,9 +57,18 @@ def canonical_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
     Args:
         arrays: Name → float32, of any shape.
     """
+    return b"".join(canonical_pieces(arrays))
+
+
+def canonical_pieces(arrays: Mapping[str, np.ndarray]) -> tuple[bytes | memoryview, ...]:
+    """The same file in its order, its header and then each array's own memory: nothing is copied.
+
+    Args:
+        arrays: Name → float32, of any shape.
+    """
     header = canonical_header({name: array.shape for name, array in arrays.items()})
-    values = [np.ascontiguousarray(arrays[name], dtype="<f4").data for name in sorted(arrays)]
-    return b"".join((header, *values))
+    values = (np.ascontiguousarray(arrays[name], dtype="<f4").reshape(-1) for name in sorted(arrays))
+    return header, *(one.view(np.uint8).data for one in values)
 
 
 def canonical_header(shapes: Shapes) -> bytes:

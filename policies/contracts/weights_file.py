@@ -84,6 +84,19 @@ def open_plain(path: Path, *, max_bytes: int) -> Iterator[tuple[BinaryIO, int]]:
         os.close(descriptor)
 
 
+def is_canonical(path: Path, expected: Shapes, *, max_bytes: int) -> bool:
+    """Whether a file has the length and the header of the one safetensors file of arrays with these shapes.
+
+    If so, its bytes are what `release_update` writes of it where nothing is encoded. The values are not looked at.
+
+    Raises:
+        Malformed: It is no plain file of at most `max_bytes`.
+    """
+    header = canonical_header(expected)
+    with open_plain(path, max_bytes=max_bytes) as (file, size):
+        return size == canonical_size(expected) and file.read(len(header)) == header
+
+
 def exactly(file: Readable, size: int) -> bytes:
     """The next `size` bytes.
 
@@ -102,7 +115,15 @@ def finite(name: str, content: bytes) -> np.ndarray:
     Raises:
         Malformed: One of them is not finite.
     """
-    values = np.frombuffer(content, "<f4")
+    return all_finite(name, np.frombuffer(content, "<f4"))
+
+
+def all_finite(name: str, values: np.ndarray) -> np.ndarray:
+    """Returns float32 values, (n,), as they are.
+
+    Raises:
+        Malformed: One of them is not finite.
+    """
     if not np.isfinite(values).all():
         raise Malformed(f"{name!r} holds values that are not finite")
     return values

@@ -57,11 +57,12 @@ PAYLOADS = (Payload(1, 64, 17), Payload(10, 192, 81), Payload(100, 256, 2610))
 
 @dataclass(frozen=True)
 class Round:
-    """One round of one hospital, in seconds."""
+    """One round of one hospital, in seconds; `own` is the researcher's processor time for all hospitals together."""
 
     total: float
     training: float
     transferred_bytes: int
+    own: float
 
     @property
     def overhead(self) -> float:
@@ -157,18 +158,20 @@ def _rounds(
     study = Study.submit(federation, plan, folder / f"study-{encoding}")
     for name, request in study.requests.items():
         hospitals[name].admin("approve", request.request_id)
-    weights = initial_weights(plan.model, 0)
-    content = OutgoingWeights.encode(weights, plan, 0)
-    shapes = {name: array.shape for name, array in weights.items()}
+    shapes = {name: array.shape for name, array in initial_weights(plan.model, 0).items()}
+
+    def round_of(index: int) -> list[Round]:
+        """With weights that no hospital has seen, as a study's are."""
+        content = OutgoingWeights.encode(initial_weights(plan.model, index), plan, index)
+        return _one_round(study, hospitals, content, shapes, index)
+
     memory = [Memory(hospital.process.pid) for hospital in hospitals.values() if hospital.process]
-    _one_round(study, hospitals, content, shapes, 0)
+    round_of(0)
     time.sleep(2.0)
     idle = [one.now() for one in memory]
     for one in memory:
         one.reset()
-    begun = time.process_time()
-    done = [_one_round(study, hospitals, content, shapes, index) for index in range(1, rounds + 1)]
-    own_seconds = (time.process_time() - begun) / rounds
+    done = [round_of(index) for index in range(1, rounds + 1)]
     seconds = [max(one.overhead for one in of_round) for of_round in done]
     study.end()
     return {
@@ -181,7 +184,7 @@ def _rounds(
         "rounds": rounds,
         "with_training_seconds": round(statistics.median(max(one.total for one in of_round) for of_round in done), 3),
         "training_seconds": round(statistics.median(one.training for of_round in done for one in of_round), 3),
-        "researcher_processor_seconds": round(own_seconds, 3),
+        "researcher_processor_seconds": round(statistics.fmean(of_round[0].own for of_round in done), 3),
         "bytes_per_round": sum(one.transferred_bytes for one in done[0]),
         "peak_rss_mb": round(max(one.peak() for one in memory), 1),
         "rss_growth_mb": round(max(one.peak() - before for one, before in zip(memory, idle, strict=True)), 1),
@@ -213,10 +216,13 @@ def _one_round(
         answer = remote.run(content, shapes)
         return time.monotonic() - begun, answer.bytes_up + answer.bytes_down
 
+    begun = time.process_time()
     with ThreadPoolExecutor(len(hospitals)) as pool:
         answers = dict(zip(hospitals, pool.map(ask, hospitals), strict=True))
+    own = time.process_time() - begun
     return [
-        Round(total, _training_seconds(hospitals[name], marks[name]), size) for name, (total, size) in answers.items()
+        Round(total, _training_seconds(hospitals[name], marks[name]), size, own)
+        for name, (total, size) in answers.items()
     ]
 
 

@@ -30,7 +30,7 @@ from datasites.runs.processes.kernels import compiler
 from datasites.runs.processes.progress_pipe import DONE, MISSING, READY, SLOWER, TRAINED, UNSEEN, ProgressPipe
 from datasites.runs.processes.unread_weights import UnreadWeights, mapped
 from datasites.runs.sandbox import confinement as sandbox
-from policies.contracts.weights import canonical_bytes
+from policies.contracts.weights import canonical_pieces
 from policies.errors import SandboxMissing, StoreBroken
 from policies.plans.features import kept_spec
 from policies.plans.kinds import parse
@@ -95,8 +95,10 @@ class RunPictures:
     features: np.ndarray | None = None
 
 
-# Both run inside the sandbox: the work after the datasite has said go, and it returns the bytes of the result.
-Work = Callable[[RunPictures], bytes]
+# The bytes of a result, whole or in pieces that follow one another.
+Result = bytes | tuple[bytes | memoryview, ...]
+# Both run inside the sandbox: the work after the datasite has said go.
+Work = Callable[[RunPictures], Result]
 Preparation = Callable[[RunInputs], Work]
 
 
@@ -137,9 +139,11 @@ def main(prepare: Preparation, missing: dict[str, str]) -> None:
         return
     os.close(orders)
     try:
-        content = memoryview(work())
-        while content:
-            content = content[os.write(result, content) :]
+        came = work()
+        for piece in came if isinstance(came, tuple) else (came,):
+            content = memoryview(piece)
+            while content:
+                content = content[os.write(result, content) :]
     except BaseException as error:  # noqa: BLE001 - it ends here, whatever it is; its text may hold pictures
         say.end(error, rehearses=job.rehearses)
     else:
@@ -148,7 +152,7 @@ def main(prepare: Preparation, missing: dict[str, str]) -> None:
 
 def _begin(
     job: Job, say: ProgressPipe, orders: int, prepare: Preparation, missing: dict[str, str]
-) -> tuple[Callable[[], bytes], int]:
+) -> tuple[Callable[[], Result], int]:
     """All that comes before the pictures: opens, forks workers where the job asks for them, is closed in, prepares.
 
     Guarantees:
@@ -194,7 +198,7 @@ def _begin(
     return _prepared(inputs, pictures, prepare), result
 
 
-def _prepared(inputs: RunInputs, pictures: RunPictures, prepare: Preparation) -> Callable[[], bytes]:
+def _prepared(inputs: RunInputs, pictures: RunPictures, prepare: Preparation) -> Callable[[], Result]:
     """Prepares the work together with the run's other processes; returns it, with the pictures.
 
     Guarantees:
@@ -205,7 +209,7 @@ def _prepared(inputs: RunInputs, pictures: RunPictures, prepare: Preparation) ->
         return lambda: work(pictures)
     process_group.barrier()  # all are prepared
 
-    def together() -> bytes:
+    def together() -> Result:
         process_group.barrier()  # the first has been told to go
         return work(pictures)
 
@@ -233,7 +237,7 @@ def prepare(inputs: RunInputs) -> Work:
     )
     preparing_seconds = time.monotonic() - begun
 
-    def work(pictures: RunPictures) -> bytes:
+    def work(pictures: RunPictures) -> Result:
         begun, store = time.monotonic(), pictures.store
         update = run_round(
             LabelledPictures(
@@ -249,7 +253,7 @@ def prepare(inputs: RunInputs) -> Work:
             progress=lambda step, steps: inputs.progress(step / steps),
         )
         inputs.trained(preparing_seconds + time.monotonic() - begun)
-        return canonical_bytes(update)
+        return canonical_pieces(update)
 
     return work
 

@@ -23,7 +23,7 @@ from datasites.runs.sandbox.limits import RunLimits
 from policies.budget.accountant import round_spend
 from policies.contracts.encodings import largest_size
 from policies.contracts.inputs import decode_weights_file
-from policies.contracts.outputs import release_update
+from policies.contracts.outputs import is_canonical_update, release_update
 from policies.plans.kinds import Plan
 from policies.plans.server.beside import taken_in
 from policies.plans.server.local_part import local
@@ -76,8 +76,9 @@ class Rounds:
         """Runs a round; returns the digest of its update, which nobody else knows.
 
         Guarantees:
-            The round is charged before its process reads a picture. What the plan's strategy keeps of the model here
-            is not in the update, and is on the disk, under the update's digest, when this returns.
+            The round is charged before its process reads a picture, and once its weights are on the disk for good.
+            What the plan's strategy keeps of the model here is not in the update, and is on the disk, under the
+            update's digest, when this returns.
 
         Args:
             run: Which round.
@@ -141,6 +142,7 @@ class Rounds:
         room.callback(process.release)
 
         def begin() -> None:
+            self._blobs.settle(run.account, run.weights)
             self._charges.start(run, round_spend(plan), gpus=len(job.confinement.gpus), **process.known_as)
             # What the researcher is told after the round is computed meanwhile.
             threading.Thread(target=self._foresee, args=(run,), daemon=True).start()
@@ -172,6 +174,11 @@ class Rounds:
             digest in ledger and receipt is of these bytes. Nobody can read it before the ledger has committed the
             round and the audit log names it: nothing else says the digest.
         """
-        shapes, encoding = approved.outputs, approved.plan.update_encoding
-        release_update(result, shapes, encoding, blob.write, max_bytes=self._max_update_bytes)
+        shapes, encoding, most = approved.outputs, approved.plan.update_encoding, self._max_update_bytes
+        write: Callable[[bytes | memoryview], None] = blob.write
+        # A result that is that very serialisation need not be written twice, if nobody can write to it any more.
+        own = encoding == "none" and not self._launcher.elsewhere
+        if own and is_canonical_update(result, shapes, max_bytes=most) and blob.take_over(result):
+            result, write = blob.file, blob.found
+        release_update(result, shapes, encoding, write, max_bytes=most)
         return blob.keep()

@@ -161,3 +161,59 @@ def test_an_upload_that_goes_on_is_synced_ahead_too(tmp_path: Path) -> None:
     assert disk.asked[0] == ((tmp_path / digest).stat().st_ino, len(content))
     assert (tmp_path / digest).read_bytes() == content
     second.close()
+
+
+# --- finished beside what the writer goes on with -------------------------------------------------------------------
+
+
+def test_the_last_sync_covers_all_that_was_written_and_is_waited_for_when_it_is_needed(tmp_path: Path) -> None:
+    blob, disk = Blob(tmp_path, 3 * STEP_BYTES, threading.Lock()), Disk()
+    blob._ahead = SyncAhead(blob.file, sync=disk.sync)
+    blob.write(bytes(STEP_BYTES))
+    assert disk.began.wait(CEILING_SECONDS)
+    blob.write(b"behind the last that was asked for")
+    ahead = blob.finish()
+    assert ahead is not None
+    blob.show()
+    blob.close()  # does not end it
+    waited = threading.Thread(target=ahead.wait, daemon=True)
+    waited.start()
+    assert waited.is_alive() and len(disk.asked) == 1
+    disk.may_end.set()
+    waited.join(CEILING_SECONDS)
+    assert not waited.is_alive()
+    assert disk.asked[-1] == ((tmp_path / blob.digest).stat().st_ino, blob.size)
+
+
+def test_nothing_is_finished_beside_for_a_small_file(tmp_path: Path) -> None:
+    blob = Blob(tmp_path, 100, threading.Lock())
+    blob.write(b"small")
+    assert blob.finish() is None
+    blob.close()
+
+
+def test_nor_where_no_thread_could_be_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    blob = Blob(tmp_path, STEP_BYTES, threading.Lock())
+    monkeypatch.setattr(threading.Thread, "start", start)
+    blob.write(bytes(STEP_BYTES))
+    assert blob.finish() is None
+    digest = blob.keep()
+    blob.close()
+    assert (tmp_path / digest).stat().st_size == STEP_BYTES
+
+
+def test_what_the_disk_refuses_at_the_end_is_told_to_who_waits(tmp_path: Path) -> None:
+    blob, disk = Blob(tmp_path, STEP_BYTES, threading.Lock()), Disk(OSError(errno.EIO, "no such luck"))
+    blob._ahead = SyncAhead(blob.file, sync=disk.sync)
+    blob.write(bytes(STEP_BYTES))
+    ahead = blob.finish()
+    disk.may_end.set()
+    assert ahead is not None
+    with pytest.raises(OSError, match="no such luck"):
+        ahead.wait()
+    with pytest.raises(OSError, match="no such luck"):
+        ahead.wait()  # whoever else needs it
+    blob.close()

@@ -15,11 +15,14 @@ from typing import Any
 
 import pytest
 from starlette.requests import ClientDisconnect
+from support.waiting import CEILING_SECONDS, wait_for
 
+from datasites.files import blob as blob_module
+from datasites.files.sync_ahead import STEP_BYTES, SyncAhead
 from datasites.runs import blobs as module
 from datasites.runs.blobs import BlobLimits, BlobStore
 from datasites.runs.expiry import Expiry
-from policies.errors import BlobError, BlobUnknown, DiskFull, QuotaExceeded
+from policies.errors import BlobError, BlobUnknown, DiskFull, QuotaExceeded, RunFailed
 
 ALICE, BOB = "a" * 64, "b" * 64
 WEEK = 7 * 24 * 3600.0
@@ -169,6 +172,145 @@ def test_an_upload_goes_on_at_a_datasite_that_was_killed_in_its_middle(tmp_path:
         assert 20_000 <= came <= 40_000 and files(left) == [f".part-{digest}"]
     asyncio.run(again.receive(ALICE, digest, len(content), chunks(content[came:]), begin=came))
     assert files(left) == [digest] and again.path(ALICE, digest).read_bytes() == content
+
+
+# --- on the disk for good ---------------------------------------------------------------------------------------
+
+
+class SlowDisk:
+    """A disk that takes what is synced beside the writing when the test says so, or refuses it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, error: OSError | None = None) -> None:
+        self.may_end, self._error = threading.Event(), error
+        monkeypatch.setattr(blob_module, "SyncAhead", lambda path: SyncAhead(path, sync=self._sync))
+
+    def _sync(self, descriptor: int) -> None:
+        assert self.may_end.wait(CEILING_SECONDS)
+        if self._error is not None:
+            raise self._error
+        os.fdatasync(descriptor)
+
+
+def large_store(folder: Path) -> BlobStore:
+    return store(folder, max_bytes=1 << 30, account_bytes=1 << 30, total_bytes=1 << 30)
+
+
+def settled(blobs: BlobStore, digest: str) -> threading.Thread:
+    waits = threading.Thread(target=blobs.settle, args=(ALICE, digest), daemon=True)
+    waits.start()
+    return waits
+
+
+def put_in(blobs: BlobStore, content: bytes) -> str:
+    digest = hashlib.sha256(content).hexdigest()
+
+    async def whole() -> AsyncIterator[bytes]:
+        yield content
+
+    asyncio.run(blobs.receive(ALICE, digest, len(content), whole()))
+    return digest
+
+
+def test_what_came_in_is_read_at_once_and_settles_once_the_disk_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk, blobs = SlowDisk(monkeypatch), large_store(tmp_path)
+    digest = put_in(blobs, bytes(STEP_BYTES))
+    assert blobs.path(ALICE, digest).stat().st_size == STEP_BYTES
+    folders: list[int] = []
+    monkeypatch.setattr(module, "sync_folder", lambda folder: folders.append(folder.stat().st_ino))
+    first, second = settled(blobs, digest), settled(blobs, digest)
+    assert first.is_alive() and second.is_alive() and not folders
+    disk.may_end.set()
+    for waits in (first, second):
+        waits.join(CEILING_SECONDS)
+        assert not waits.is_alive()
+    assert set(folders) == {(tmp_path / ALICE[:32]).stat().st_ino}
+    blobs.settle(ALICE, digest)  # nothing is left to wait for
+
+
+def test_a_small_one_and_an_unknown_one_settle_at_once(tmp_path: Path) -> None:
+    blobs = store(tmp_path)
+    blobs.settle(ALICE, receive(blobs, b"small"))
+    blobs.settle(ALICE, "0" * 64)
+
+
+def test_what_the_disk_did_not_take_is_gone_and_may_be_sent_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk, blobs = SlowDisk(monkeypatch, OSError(errno.EIO, "a private place")), large_store(tmp_path)
+    digest = put_in(blobs, bytes(STEP_BYTES))
+    disk.may_end.set()
+    with pytest.raises(RunFailed, match="disk did not take") as refused:
+        blobs.settle(ALICE, digest)
+    assert "private" not in refused.value.public and "private" in refused.value.private
+    with pytest.raises(BlobUnknown):
+        blobs.path(ALICE, digest)
+    assert files(tmp_path) == []
+    blobs.check_room(ALICE, 1 << 30)
+    monkeypatch.undo()
+    assert put_in(blobs, bytes(STEP_BYTES)) == digest
+    blobs.settle(ALICE, digest)
+
+
+def test_the_same_bytes_sent_again_wait_for_those_that_came_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a name could stand for a file that nobody waits for."""
+    disk, blobs = SlowDisk(monkeypatch), large_store(tmp_path)
+    put_in(blobs, bytes(STEP_BYTES))
+    again = threading.Thread(target=put_in, args=(blobs, bytes(STEP_BYTES)), daemon=True)
+    again.start()
+    wait_for(lambda: len(files(tmp_path)) == 2)
+    assert again.is_alive()
+    disk.may_end.set()
+    again.join(CEILING_SECONDS)
+    assert not again.is_alive() and len(files(tmp_path)) == 1
+
+
+def test_a_blob_that_a_power_cut_tore_is_unknown_and_takes_no_room(tmp_path: Path) -> None:
+    torn, whole = (receive(store(tmp_path), bytes([number]) * 100) for number in (1, 2))
+    (tmp_path / ALICE[:32] / torn).write_bytes(bytes(100))  # of the length that it had
+    blobs = store(tmp_path)
+    assert blobs.path(ALICE, whole).read_bytes() == bytes([2]) * 100
+    with pytest.raises(QuotaExceeded):
+        blobs.check_room(ALICE, 1)
+    with pytest.raises(BlobUnknown):
+        blobs.path(ALICE, torn)
+    assert files(tmp_path) == [whole]
+    blobs.check_room(ALICE, 100)
+    assert receive(blobs, bytes([1]) * 100) == torn and blobs.path(ALICE, torn).stat().st_size == 100
+
+
+def test_what_an_earlier_process_left_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    digest = receive(store(tmp_path), b"weights")
+    blobs, looked = store(tmp_path), list[Path]()
+    real = blobs._is_right
+    monkeypatch.setattr(blobs, "_is_right", lambda file: looked.append(file) or real(file))
+    own = receive(blobs, b"sent to this one")
+    for _ in range(2):
+        blobs.path(ALICE, digest)
+        blobs.path(ALICE, own)
+    assert [file.name for file in looked] == [digest]
+
+
+def test_a_torn_one_that_is_sent_again_while_it_is_read_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    digest = receive(store(tmp_path), b"weights")
+    file = tmp_path / ALICE[:32] / digest
+    file.write_bytes(b"torn")
+    blobs = store(tmp_path)
+    real, sent = hashlib.sha256, list[str]()
+
+    def sha256(content: bytes = b"") -> Any:
+        if not sent:
+            sent.append(digest)
+            receive(blobs, b"weights")
+        return real(content)
+
+    with file.open("rb"):  # whose number no other file gets meanwhile
+        monkeypatch.setattr(module.hashlib, "sha256", sha256)
+        assert blobs._is_right(file) is False
+    assert blobs.path(ALICE, digest).read_bytes() == b"weights"
 
 
 # --- room ----------------------------------------------------------------------------------------------------
