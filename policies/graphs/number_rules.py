@@ -75,6 +75,8 @@ def _standardised(inputs: tuple[Value, ...], attributes: Attributes) -> Value:
 
 _FUNCTIONS = {
     "absolute": "the absolute value of x",
+    "cosine": "cos(x)",
+    "error_function": "2 / sqrt(pi) times the integral of exp(-t²) from 0 to x",
     "exponential": "exp(x)",
     "hard_sigmoid": "clamp(x / 6 + 1/2, 0, 1)",
     "hard_swish": "x times hard_sigmoid(x)",
@@ -84,6 +86,7 @@ _FUNCTIONS = {
     "relu": "max(x, 0)",
     "sigmoid": "1 / (1 + exp(-x))",
     "silu": "x sigmoid(x)",
+    "sine": "sin(x)",
     "softplus": "log(1 + exp(x))",
     "square_root": "the square root of x",
     "tanh": "tanh(x)",

@@ -20,6 +20,7 @@ from policies.errors import GraphError
 from policies.graphs.graph import Graph
 from policies.graphs.proof import Proof, prove
 from policies.graphs.reading import read_graph
+from policies.untrusted_text import shown
 from researcher import atomic_file, weights_file
 from researcher.captures.exported import trace
 from researcher.captures.replacements import replace_layers
@@ -82,8 +83,9 @@ class CapturedModel:
 def capture(module: nn.Module, *, image_shape: tuple[int, int, int], num_classes: int) -> CapturedModel:
     """Captures a network as a graph, which hospitals can train without running a line of its code.
 
-    The network itself is left as it is. In a copy, BatchNorm is replaced by GroupNorm, the built-in scattering by its
-    real numbers, and dropout and stochastic depth are taken out; `notes` say so. Parameters that need no gradient
+    The network itself is left as it is. In a copy, BatchNorm is replaced by GroupNorm, or where it is frozen by its
+    running statistics, torch's own attention by one with the pictures first, the built-in scattering by its real
+    numbers, and dropout and stochastic depth are taken out; `notes` say what computes something else. Parameters that need no gradient
     become constants.
 
     Args:
@@ -95,7 +97,7 @@ def capture(module: nn.Module, *, image_shape: tuple[int, int, int], num_classes
         GraphError: The network cannot be traced, uses an operator that has no rule, lets pictures meet, or is too
             large: where in its own source, and what to use instead.
     """
-    model, notes = replace_layers(copy.deepcopy(module).cpu().float().train(), image_shape)
+    model, notes = replace_layers(_copied(module).cpu().float().train(), image_shape)
     translation = Translation(trace(model, image_shape))
     graph = read_graph(translation.graph(image_shape, num_classes).to_json())
     proof = prove(graph)
@@ -113,6 +115,16 @@ def capture(module: nn.Module, *, image_shape: tuple[int, int, int], num_classes
     )
     _check(model, captured, proof)
     return captured
+
+
+def _copied(module: nn.Module) -> nn.Module:
+    try:
+        return copy.deepcopy(module)
+    except RuntimeError as error:  # of a weight that was computed and stored beside its parameters
+        raise GraphError(
+            f"The network cannot be copied ({shown(error, most=100)}). torch.nn.utils.weight_norm and spectral_norm "
+            "keep a computed weight in their layer; use torch.nn.utils.parametrizations.weight_norm in their place."
+        ) from error
 
 
 def _check(model: nn.Module, captured: CapturedModel, proof: Proof) -> None:
@@ -149,6 +161,10 @@ class _WithoutDropout(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         named = kwargs or {}
+        if func is nn.functional.scaled_dot_product_attention:
+            return func(
+                *args[:4], *(0.0 for _ in args[4:5]), *args[5:], **{n: v for n, v in named.items() if n != "dropout_p"}
+            )
         if "dropout" in getattr(func, "__name__", ""):
             return args[0] if args else named["input"]
         return func(*args, **named)

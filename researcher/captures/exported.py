@@ -120,11 +120,16 @@ def _place(frames: Iterable[tuple[FrameType, int]], model: nn.Module) -> str:
         module = frame.f_locals.get("self")
         entered = entered or module is model
         file = frame.f_code.co_filename
-        if entered and isinstance(module, nn.Module) and not file.startswith(_TORCH):
+        if entered and isinstance(module, nn.Module) and not file.startswith(_TORCH) and not _is_ours(file):
             written = f"{Path(file).name}:{line}: {linecache.getline(file, line).strip()}"
             name = names.get(id(module), "")
             place = shown(", ".join(part for part in (name, written) if part), most=MOST_SOURCE_CHARACTERS)
     return place
+
+
+def _is_ours(file: str) -> bool:
+    """Whether a file is of this package, whose layers stand in for the network's own."""
+    return _HERE in Path(file).parents
 
 
 def _bound_at(model: nn.Module, inputs: Sequence[Ref]) -> str:
@@ -167,6 +172,9 @@ def size_of(value: Any, node: fx.Node) -> tuple[list[int], int | None]:
             sizes.append(size)
             continue
         expression = size.node.expr
+        if expression.is_Integer:
+            sizes.append(int(expression))
+            continue
         symbols = list(expression.free_symbols)
         parts = expression / symbols[0] if len(symbols) == 1 else None
         if parts is None or not parts.is_Integer or batch is not None:
@@ -182,7 +190,7 @@ def size_of(value: Any, node: fx.Node) -> tuple[list[int], int | None]:
 def source_of(node: fx.Node) -> str:
     """Where a node is written: module, file and line, and the line itself, shortened."""
     found = _FRAME.findall(node.meta.get("stack_trace") or "")
-    frames = [frame for frame in found if "/torch/" not in frame[0] and Path(frame[0]).parent != _HERE]
+    frames = [frame for frame in found if "/torch/" not in frame[0] and not _is_ours(frame[0])]
     modules = list((node.meta.get("nn_module_stack") or {}).values())
     path = _MODULE.sub(r".\1", str(modules[-1][0])).removeprefix("L.self.").removeprefix("L.self") if modules else ""
     written = ""
@@ -211,9 +219,13 @@ def _read(program: ExportedProgram, inputs: Sequence[Ref]) -> Traced:
     for name, target in {**signature.inputs_to_buffers, **signature.inputs_to_lifted_tensor_constants}.items():
         tensors[name] = buffers[target].detach().clone()
     outputs = [spec.arg.name for spec in signature.output_specs if spec.kind.name == "USER_OUTPUT"]
-    if len(outputs) != 1 or len(signature.user_inputs) != len(inputs):
+    one_value = program.call_spec.out_spec.is_leaf()
+    if len(outputs) != 1 or not one_value or len(signature.user_inputs) != len(inputs):
         names = ", ".join(one.name for one in inputs)
-        raise GraphError(f"What is captured must take {names}, one batch of each, and return one tensor.")
+        raise GraphError(
+            f"What is captured must take {names}, one batch of each, and return one tensor, also in train mode: no "
+            "dictionary, and no second head beside the logits (aux_logits=False)."
+        )
     nodes = tuple(program.graph_module.graph.nodes)
     return Traced(
         nodes, tensors, parameters, dict(zip(map(str, signature.user_inputs), inputs, strict=True)), outputs[0]

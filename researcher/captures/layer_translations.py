@@ -6,8 +6,17 @@ import math
 
 import torch
 
-from researcher.captures.translated import Call, Like, Translate, Untranslatable, pair, shape_of
-from researcher.captures.writer import Operand, Ref
+from researcher.captures.translated import (
+    WHERE_THE_LARGEST_IS,
+    Call,
+    Like,
+    Translate,
+    Untold,
+    Untranslatable,
+    pair,
+    shape_of,
+)
+from researcher.captures.writer import Operand, Ref, spelled
 
 _MASKED = -1e4
 
@@ -37,7 +46,20 @@ def _padded(call: Call, value: Ref, weight: Ref, dilation: list[int], padding: s
 
 def _linear(call: Call) -> Ref:
     inputs = [call.value("input"), call.value("weight")]
+    if inputs[0].batch is None:
+        return _of_constants(call, *inputs)
     return call.add("linear", *inputs, *([] if call.arguments["bias"] is None else [call.value("bias")]))
+
+
+def _of_constants(call: Call, value: Ref, weight: Ref) -> Ref:
+    """A linear layer of what no picture is in, as a table of positions: a product of matrices, computed once."""
+    turned = call.add("permute", weight, like=([weight.shape[1], weight.shape[0]], None), axes=[1, 0])
+    one_row = [1, *value.shape] if len(value.shape) == 1 else list(value.shape)
+    rows = value if list(value.shape) == one_row else call.add("reshape", value, like=(one_row, None), shape=one_row)
+    found = call.add("matmul", rows, turned, like=([*one_row[:-1], weight.shape[0]], None))
+    if call.arguments["bias"] is not None:
+        found = call.add("add", found, call.value("bias"), like=shape_of(found))
+    return found if shape_of(found) == call.like else call.add("reshape", found, shape=spelled(*call.like))
 
 
 def _scaled(call: Call, shape: list[int]) -> list[Operand]:
@@ -60,41 +82,49 @@ def _group_norm(call: Call) -> Ref:
 
 
 def _batch_norm(call: Call) -> Ref:
-    """Of a weight: the standardisation of weights is written so."""
-    value = call.value("input")
-    if value.batch is not None:
+    """With fixed statistics, as a frozen network's; or of a weight: the standardisation of weights is written so."""
+    value, mean, variance = call.value("input"), call.arguments["running_mean"], call.arguments["running_var"]
+    if not call.plain("training") and isinstance(mean, torch.Tensor) and isinstance(variance, torch.Tensor):
+        scale = torch.rsqrt(variance.double() + call.plain("eps"))
+        found = _times_and_plus(call, value, scale.float(), (-mean.double() * scale).float())
+    elif value.batch is not None:
         raise Untranslatable("it mixes the pictures of a batch. Use GroupNorm")
-    if call.arguments["running_mean"] is not None or not call.plain("training"):
+    elif mean is not None or not call.plain("training"):
         raise Untranslatable("it keeps statistics between steps. Use it without")
-    axes = [axis for axis in range(len(value.shape)) if axis != 1]
-    found = call.add("standardise", value, axes=axes, eps=float(call.plain("eps")))
-    for name, operator in (("weight", "multiply"), ("bias", "add")):
-        if call.arguments[name] is not None:
-            found = call.add(operator, found, _along_channels(call, call.value(name), len(value.shape)))
-    return found
+    else:
+        axes = [axis for axis in range(len(value.shape)) if axis != 1]
+        found = call.add("standardise", value, axes=axes, eps=float(call.plain("eps")))
+    return _times_and_plus(call, found, call.arguments["weight"], call.arguments["bias"])
 
 
-def _along_channels(call: Call, value: Ref, axes: int) -> Ref:
+def _times_and_plus(call: Call, value: Ref, scale: Operand, shift: Operand) -> Ref:
+    """Of each channel; None where there is none."""
+    for operand, operator in ((scale, "multiply"), (shift, "add")):
+        if operand is not None:
+            value = call.add(operator, value, _along_channels(call, operand, len(value.shape)), like=shape_of(value))
+    return value
+
+
+def _instance_norm(call: Call) -> Ref:
+    """Each channel of each picture is a group of its own."""
+    if call.arguments["running_mean"] is not None or not call.plain("use_input_stats"):
+        raise Untranslatable("it keeps statistics between steps. Use it with track_running_stats=False")
+    value = call.value("input")
+    inputs = _scaled(call, [value.shape[1]])
+    return call.add("group_norm", value, *inputs, groups=value.shape[1], eps=float(call.plain("eps")))
+
+
+def _along_channels(call: Call, value: Operand, axes: int) -> Operand:
     shape = [value.shape[0] if axis == 1 else 1 for axis in range(axes)]
+    if isinstance(value, torch.Tensor):
+        return value.reshape(shape)
     return call.add("reshape", value, like=(shape, None), shape=shape)
-
-
-def _matmul(call: Call) -> Ref:
-    left, right = call.value("self"), call.value("other" if "other" in call.arguments else "mat2")
-    if right.batch is None and len(right.shape) == 2 and len(left.shape) >= 2:
-        turned = call.add("permute", right, like=([right.shape[1], right.shape[0]], None), axes=[1, 0])
-        return call.add("linear", left, turned)
-    if len(left.shape) < 2 or len(right.shape) < 2:
-        raise Untranslatable("it multiplies vectors. Use matrices")
-    return call.add("matmul", left, right)
 
 
 def _attention(call: Call) -> Ref:
     query, key, value = (call.value(name) for name in ("query", "key", "value"))
     if call.arguments.get("enable_gqa"):
         raise Untranslatable("groups of queries share keys. Give each head its own")
-    if call.plain("dropout_p"):
-        raise Untranslatable("its dropout is on. Set dropout to 0")
     scale, mask = call.plain("scale"), call.arguments["attn_mask"]
     if isinstance(mask, torch.Tensor) and mask.dtype == torch.bool:
         mask = torch.where(mask, 0.0, _MASKED)
@@ -109,11 +139,12 @@ def _attention(call: Call) -> Ref:
     )
 
 
-def _max_pool(call: Call) -> Ref:
+def _max_pool(call: Call, like: Like | None = None) -> Ref:
     kernel = pair(call.plain("kernel_size"))
     return call.add(
         "max_pool2d",
         call.value("self"),
+        like=like,
         kernel=kernel,
         stride=pair(call.plain("stride") or kernel),
         padding=pair(call.plain("padding")),
@@ -122,9 +153,13 @@ def _max_pool(call: Call) -> Ref:
     )
 
 
+def _max_pool_and_places(call: Call) -> list[Operand]:
+    return [_max_pool(call, call.parts[0]), Untold(WHERE_THE_LARGEST_IS)]
+
+
 def _average_pool(call: Call) -> Ref:
     kernel = pair(call.plain("kernel_size"))
-    if call.plain("divisor_override"):
+    if call.arguments.get("divisor_override"):
         raise Untranslatable("it divides by a number of its own. Leave divisor_override out")
     return call.add(
         "average_pool2d",
@@ -143,58 +178,16 @@ def _to_size(operator: str) -> Translate:
         if operator == "resize_bilinear":
             settings["align_corners"] = bool(call.plain("align_corners"))
         value = call.value("input" if "input" in call.arguments else "self")
+        factors = call.arguments.get("scale_factors") or []
+        if any(
+            size * factor != new for size, new, factor in zip(value.shape[2:], call.like[0][2:], factors, strict=False)
+        ):
+            raise Untranslatable(
+                "its factor makes no whole number of pixels, and so shifts them. Give it a size instead"
+            )
         return call.add(operator, value, size=call.like[0][-2:], **settings)
 
     return translate
-
-
-def _einsum(call: Call) -> Ref:
-    """A product of two values over one letter, as a product of matrices.
-
-    Of values that are the same for all pictures, as tables of positions, several letters may be rows or columns.
-    """
-    equation, operands = call.plain("equation").replace(" ", ""), call.arguments["tensors"]
-    if len(operands) != 2 or "->" not in equation or "." in equation:
-        raise Untranslatable("only products of two values over one letter have a rule. Use matmul")
-    (left, right), out = equation.split("->")[0].split(","), equation.split("->")[1]
-    summed = [letter for letter in left if letter in right and letter not in out]
-    both = [letter for letter in left if letter in right and letter in out]
-    rows, columns = ([k for k in own if k not in other] for own, other in ((left, right), (right, left)))
-    once = len({*left}) == len(left) and len({*right}) == len(right)
-    first, second = (call.writer.read(one) for one in operands)
-    alike = first.batch is None and second.batch is None
-    single = [len(rows), len(columns)] == [1, 1] or (alike and bool(rows) and bool(columns))
-    if len(summed) != 1 or not single or not once or {*rows, *columns, *both} != {*out}:
-        raise Untranslatable("only products of two values over one letter have a rule. Use matmul")
-    one = _ordered(call, first, left, [*both, *rows, *summed])
-    other = _ordered(call, second, right, [*both, *summed, *columns])
-    letters = [*both, *rows, *columns]
-    sizes = {**dict(zip(right, second.shape, strict=True)), **dict(zip(left, first.shape, strict=True))}
-    tagged = left[first.batch] if first.batch is not None else right[second.batch] if second.batch is not None else ""
-    like: Like = [sizes[k] for k in letters], letters.index(tagged) if tagged in letters else None
-    if alike:
-        one, other = (
-            _merged(call, value, [sizes[k] for k in both], [math.prod(sizes[k] for k in part) for part in parts])
-            for value, parts in ((one, (rows, summed)), (other, (summed, columns)))
-        )
-        product = call.add("matmul", one, other, like=([*one.shape[:-1], other.shape[-1]], None))
-        return _ordered(call, _merged(call, product, [], like[0]), "".join(letters), list(out))
-    return _ordered(call, call.add("matmul", one, other, like=like), "".join(letters), list(out))
-
-
-def _merged(call: Call, value: Ref, lead: list[int], last: list[int]) -> Ref:
-    """A value that is the same for all pictures, in another shape."""
-    shape = [*lead, *last]
-    return value if list(value.shape) == shape else call.add("reshape", value, like=(shape, None), shape=shape)
-
-
-def _ordered(call: Call, value: Ref, letters: str, wanted: list[str]) -> Ref:
-    axes = [letters.index(letter) for letter in wanted]
-    if axes == list(range(len(axes))):
-        return value
-    shape, batch = shape_of(value)
-    like = [shape[axis] for axis in axes], None if batch is None else axes.index(batch)
-    return call.add("permute", value, like=like, axes=axes)
 
 
 LAYERS: dict[str, Translate] = {
@@ -202,14 +195,13 @@ LAYERS: dict[str, Translate] = {
     "adaptive_avg_pool2d": _to_size("adaptive_average_pool2d"),
     "avg_pool2d": _average_pool,
     "batch_norm": _batch_norm,
-    "bmm": _matmul,
     "conv2d": _conv2d,
-    "einsum": _einsum,
     "group_norm": _group_norm,
+    "instance_norm": _instance_norm,
     "layer_norm": _layer_norm,
     "linear": _linear,
-    "matmul": _matmul,
     "max_pool2d": _max_pool,
+    "max_pool2d_with_indices": _max_pool_and_places,
     "scaled_dot_product_attention": _attention,
     "upsample_bilinear2d": _to_size("resize_bilinear"),
     "upsample_nearest2d": _to_size("resize_nearest"),

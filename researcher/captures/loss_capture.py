@@ -14,7 +14,7 @@ from torch import nn
 
 from datasites.training.graphs import OwnLoss
 from policies.errors import GraphError
-from policies.graphs.losses.loss_graph import INPUTS, LossGraph, read_loss
+from policies.graphs.losses.loss_graph import INPUTS, OUTPUT, LossGraph, read_loss
 from policies.graphs.losses.loss_proof import LossProof, prove_loss
 from researcher import atomic_file
 from researcher.captures.exported import trace_loss
@@ -74,7 +74,7 @@ def capture_loss(function: LossFunction, *, num_classes: int, label_kind: str = 
             f"{num_classes!r}."
         )
     model = _as_module(function, label_kind)
-    inputs = [Ref(name, (1, num_classes), 0) for name in INPUTS[label_kind]]
+    inputs = [Ref(name, (1, num_classes), 0, trained=name == OUTPUT) for name in INPUTS[label_kind]]
     translation = LossTranslation(trace_loss(model, inputs))
     loss = read_loss(translation.loss(label_kind, num_classes).to_json())
     proof = prove_loss(loss)

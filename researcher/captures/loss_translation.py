@@ -46,7 +46,7 @@ class _Reduced(Ref):
     """
 
     def __init__(self, rows: Ref, kind: int) -> None:
-        super().__init__(rows.name, rows.shape, rows.batch)
+        super().__init__(rows.name, rows.shape, rows.batch, trained=rows.trained)
         self.rows, self.kind = rows, kind
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from researcher.captures.translated import Call, Like, Repeated, Translate, Untranslatable
@@ -137,9 +139,28 @@ def _split(call: Call) -> list[Operand]:
 def _index(call: Call) -> Ref:
     value, indices = call.value("self"), call.arguments["indices"]
     given = [(axis, one) for axis, one in enumerate(indices) if one is not None]
-    if len(given) != 1:
-        raise Untranslatable("it picks by several indices at once. Use one, along one axis")
-    return _taken(call, value, *given[0])
+    for _, one in given:
+        if not isinstance(one, torch.Tensor):
+            raise Untranslatable(_OF_PICTURES)
+    if any(one.dtype == torch.bool for _, one in given):
+        if len(given) != 1 or given[0][1].dim() != 1:
+            raise Untranslatable("it picks by truth values of several axes. Use one index along one axis")
+        given = [(given[0][0], given[0][1].nonzero()[:, 0])]
+    first, count = given[0][0], len(given)
+    if [axis for axis, _ in given] != list(range(first, first + count)):
+        raise Untranslatable("it picks by several indices of axes that are not neighbours. Use one, along one axis")
+    if count == 1:
+        return _taken(call, value, *given[0])
+    sizes = value.shape[first : first + count]
+    if value.batch is not None and first <= value.batch < first + count:
+        raise Untranslatable("it picks by index over the pictures. Each picture must be treated alike")
+    place = sum(
+        torch.where(one < 0, one + size, one) * math.prod(sizes[number + 1 :])
+        for number, ((_, one), size) in enumerate(zip(given, sizes, strict=True))
+    )
+    moved = value.batch if value.batch is None or value.batch < first else value.batch - count + 1
+    like = [*value.shape[:first], math.prod(sizes), *value.shape[first + count :]], moved
+    return _taken(call, _to(call, value, like), first, place)
 
 
 def _index_select(call: Call) -> Ref:
@@ -160,7 +181,7 @@ def _embedding(call: Call) -> Ref:
 
 def _taken(call: Call, value: Ref, axis: int, index: Operand, like: Like | None = None) -> Ref:
     if not isinstance(index, torch.Tensor) or index.dtype not in (torch.int64, torch.int32):
-        raise Untranslatable("its index is computed from the pictures. An index must be a constant of whole numbers")
+        raise Untranslatable(_OF_PICTURES)
     size = value.shape[axis]
     return call.add("take", value, torch.where(index < 0, index + size, index), like=like, axis=axis)
 
@@ -181,8 +202,6 @@ def _flip(call: Call) -> Ref:
 
 def _pad(call: Call) -> Ref:
     value, sides, number = call.value("self"), list(call.plain("pad")), call.plain("value")
-    if call.arguments.get("mode", "constant") != "constant":
-        raise Untranslatable("only padding with a number has a rule")
     axes = len(value.shape)
     before, after = [0] * axes, [0] * axes
     for place in range(len(sides) // 2):
@@ -200,7 +219,8 @@ def _shuffle(operator: str, factor: str) -> Translate:
     return lambda call: call.add(operator, call.value("self"), factor=call.plain(factor))
 
 
-_SHAPES = ("_unsafe_view", "flatten", "reshape", "squeeze", "unflatten", "unsqueeze", "view", "view_as")
+_OF_PICTURES = "its index is computed from the pictures. An index must be a constant of whole numbers"
+_SHAPES = ("_unsafe_view", "flatten", "reshape", "reshape_as", "squeeze", "unflatten", "unsqueeze", "view", "view_as")
 MOVES: dict[str, Translate] = {
     **dict.fromkeys(_SHAPES, _reshape),
     "broadcast_tensors": _broadcast,
@@ -214,6 +234,7 @@ MOVES: dict[str, Translate] = {
     "index": _index,
     "index_select": _index_select,
     "mT": _turned,
+    "moveaxis": _movedim,
     "movedim": _movedim,
     "narrow": _narrow,
     "numpy_T": _turned,
@@ -228,7 +249,9 @@ MOVES: dict[str, Translate] = {
     "split_with_sizes": _split,
     "stack": _stack,
     "swapaxes": _transpose,
+    "swapdims": _transpose,
     "t": _turned,
+    "tensor_split": _split,
     "transpose": _transpose,
     "unbind": _unbind,
 }

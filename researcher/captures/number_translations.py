@@ -76,24 +76,8 @@ def _gelu(call: Call) -> Ref:
     return call.add("gelu", call.value("self"), tanh=call.plain("approximate") == "tanh")
 
 
-def _elu(call: Call) -> Ref:
-    if call.plain("scale") != 1 or call.plain("input_scale") != 1:
-        raise Untranslatable("it is scaled. Use ELU without")
-    return call.add("elu", call.value("self"), alpha=float(call.plain("alpha")))
-
-
 def _leaky(call: Call) -> Ref:
     return call.add("leaky_relu", call.value("self"), slope=float(call.plain("negative_slope")))
-
-
-def _softplus(call: Call) -> Ref:
-    if call.plain("beta") != 1 or call.plain("threshold") != 20:
-        raise Untranslatable("beta must be 1 and threshold 20")
-    return call.add("softplus", call.value("self"))
-
-
-def _power(call: Call) -> Ref:
-    return call.add("power", call.value("self"), exponent=float(call.plain("exponent")))
 
 
 def _square(call: Call) -> Ref:
@@ -226,9 +210,11 @@ NUMBERS: dict[str, Translate] = {
     "clamp": _clamp,
     "clamp_max": _clamp,
     "clamp_min": _clamp,
+    "clip": _clamp,
+    "cos": _plain("cosine"),
     "cumsum": _along("cumulative_sum"),
     "div": _divide,
-    "elu": _elu,
+    "erf": _plain("error_function"),
     "exp": _plain("exponential"),
     "gelu": _gelu,
     "hardsigmoid": _plain("hard_sigmoid"),
@@ -248,13 +234,12 @@ NUMBERS: dict[str, Translate] = {
     "mul": _multiply,
     "neg": _with("affine", factor=-1.0, offset=0.0),
     "norm": _norm("p"),
-    "pow": _power,
     "relu6": _with("clamp", low=0.0, high=6.0),
     "rms_norm": _rms_norm,
     "rsqrt": _with("power", exponent=-0.5),
     "rsub": _reversed_difference,
+    "sin": _plain("sine"),
     "softmax": _along("softmax"),
-    "softplus": _softplus,
     "sqrt": _plain("square_root"),
     "square": _square,
     "std": _deviation,

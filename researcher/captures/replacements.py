@@ -10,6 +10,7 @@ from torch import nn
 
 from datasites.training.models.layers import group_norm
 from datasites.training.models.scattering_linear import ScatteringFeatures
+from researcher.captures.composed.attention import PicturesFirst, can_be_pictures_first
 
 _MOST_GROUPS = 32
 _DROPPING = (nn.modules.dropout._DropoutNd,)
@@ -46,20 +47,25 @@ def replace_layers(model: nn.Module, image_shape: tuple[int, int, int]) -> tuple
     Returns:
         The model, and what was done, for people.
     """
-    norms, drops, scattering = 0, Counter[str](), 0
+    kinds = Counter[str]()
     model, changed = _replaced(model, image_shape)
-    norms, scattering = norms + (changed == "norm"), scattering + (changed == "scattering")
+    kinds[changed] += 1
     for name, module in list(model.named_modules()):
         for own, child in list(module.named_children()):
             found, kind = _replaced(child, image_shape)
-            if kind == "norm":
-                norms += 1
-            elif kind == "scattering":
-                scattering += 1
-            elif kind:
-                drops[kind] += 1
+            kinds[kind] += 1
             if found is not child:
                 setattr(model.get_submodule(name), own, found)
+    return model, _told(kinds)
+
+
+def _told(kinds: Counter[str]) -> list[str]:
+    """What was done, for people.
+
+    Args:
+        kinds: How many modules of each kind of replacement; of dropout by the name of its class.
+    """
+    norms, fixed, scattering = (kinds.pop(kind, 0) for kind in ("norm", "fixed", "scattering"))
     notes = []
     if norms:
         notes.append(
@@ -69,10 +75,16 @@ def replace_layers(model: nn.Module, image_shape: tuple[int, int, int]) -> tuple
         )
     if scattering:
         notes.append("The scattering transform is written in real numbers: a graph has no complex ones.")
-    for kind, count in drops.items():
+    if fixed:
+        notes.append(
+            f"{fixed} BatchNorm {'layer keeps its' if fixed == 1 else 'layers keep their'} running statistics as fixed "
+            "numbers, as nothing of them is trained or they stay in eval mode: no picture meets another there."
+        )
+    kinds.pop("", None)
+    for kind, count in kinds.items():
         layers = "layer" if count == 1 else "layers"
         notes.append(f"{count} {layers} of {kind} taken out: private training adds noise of its own.")
-    return model, notes
+    return notes
 
 
 def _replaced(module: nn.Module, image_shape: tuple[int, int, int]) -> tuple[nn.Module, str]:
@@ -80,7 +92,11 @@ def _replaced(module: nn.Module, image_shape: tuple[int, int, int]) -> tuple[nn.
     if isinstance(module, ScatteringFeatures):
         return module.in_real_numbers(image_shape), "scattering"
     if isinstance(module, nn.modules.batchnorm._BatchNorm):
-        return _norm(module), "norm"
+        return (module.eval(), "fixed") if _is_fixed(module) else (_norm(module), "norm")
+    if can_be_pictures_first(module):
+        kind = "Dropout" if module.dropout else ""
+        module.__class__, module.dropout = PicturesFirst, 0.0  # type: ignore[assignment]
+        return module, kind
     if isinstance(module, _DROPPING):
         kind = type(module).__name__ if module.p else ""
         module.p = 0.0  # it stays, as some networks read its setting
@@ -88,6 +104,14 @@ def _replaced(module: nn.Module, image_shape: tuple[int, int, int]) -> tuple[nn.
     if type(module).__name__ in _DROPPING_NAMES:
         return nn.Identity(), type(module).__name__
     return module, ""
+
+
+def _is_fixed(norm: nn.modules.batchnorm._BatchNorm) -> bool:
+    """Whether it normalises by statistics that no batch changes: it stays in eval mode, or trains nothing."""
+    if norm.running_mean is None or norm.running_var is None:
+        return False
+    own = list(norm.parameters(recurse=False))
+    return not norm.training or (bool(own) and not any(parameter.requires_grad for parameter in own))
 
 
 def _norm(old: nn.modules.batchnorm._BatchNorm) -> nn.Module:

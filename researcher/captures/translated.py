@@ -22,10 +22,26 @@ class Repeated:
     """A constant that is the same for each picture: of a traced value with an axis of the pictures, one picture's part.
 
     Attributes:
-        one: With length 1 on the axis of the pictures.
+        one: Of k rows for each picture, with length k on the axis of the pictures.
+        batch: The axis of the pictures.
     """
 
     one: torch.Tensor
+    batch: int
+
+
+@dataclass(frozen=True)
+class Untold:
+    """What an operator gives beside its value, and no graph can hold. Left alone it does no harm.
+
+    Attributes:
+        why: What is said where something is made of it.
+    """
+
+    why: str
+
+
+WHERE_THE_LARGEST_IS = "it is made of where the largest or smallest number is, which has no gradient. Use the number"
 
 
 class Call:

@@ -7,40 +7,38 @@ from typing import Any, NoReturn
 
 import torch
 from torch import fx
+from torch._ops import HigherOrderOperator
 
 from policies.errors import GraphError
 from policies.graphs.graph import Graph
+from researcher.captures.composed.advice import ADVICE
+from researcher.captures.composed.functions import FUNCTIONS
+from researcher.captures.composed.products import PRODUCTS
+from researcher.captures.composed.rows import FILLED, repeated, spread
+from researcher.captures.composed.windows import WINDOWS
 from researcher.captures.copy_translations import COPIES
 from researcher.captures.exported import Traced, place_of, size_of, source_of
 from researcher.captures.layer_translations import LAYERS
 from researcher.captures.move_translations import MOVES
 from researcher.captures.number_translations import NUMBERS
-from researcher.captures.translated import Call, Repeated, Untranslatable
+from researcher.captures.translated import Call, Repeated, Untold, Untranslatable
 from researcher.captures.writer import Operand, Ref, Writer
 
-_TRANSLATIONS = {**NUMBERS, **LAYERS, **MOVES, **COPIES}
+_TRANSLATIONS = {**NUMBERS, **FUNCTIONS, **LAYERS, **PRODUCTS, **MOVES, **COPIES, **WINDOWS, **FILLED}
 _SAME = {
     "alias", "clone", "contiguous", "dropout", "dropout_", "feature_dropout", "lift_fresh_copy", "type_as", "to",
-    "_to_copy", "detach", "detach_", "alpha_dropout",
+    "_to_copy", "detach", "detach_", "alpha_dropout", "feature_alpha_dropout",
 }  # fmt: skip
 _VIEWS = {
-    "alias", "chunk", "contiguous", "detach", "detach_", "dropout", "expand", "expand_as", "feature_dropout", "flatten",
-    "movedim", "mT", "narrow", "numpy_T", "permute", "reshape", "select", "slice", "split", "split_with_sizes",
-    "squeeze", "swapaxes", "t", "to", "transpose", "type_as", "unbind", "unflatten", "unsqueeze", "view", "view_as",
+    "alias", "alpha_dropout", "chunk", "contiguous", "detach", "detach_", "diagonal", "dropout", "expand", "expand_as",
+    "feature_alpha_dropout", "feature_dropout", "flatten", "movedim", "moveaxis", "mT", "narrow", "numpy_T", "permute",
+    "reshape", "reshape_as", "select", "slice", "split", "split_with_sizes", "squeeze", "swapaxes", "swapdims", "t",
+    "tensor_split", "to", "transpose", "type_as", "unbind", "unflatten", "unfold", "unsqueeze", "view", "view_as",
 }  # fmt: skip
 _SKIPPED = {"_assert_scalar", "_assert_tensor_metadata"}
-_ADVICE = {
-    "batch_norm": "it mixes the pictures of a batch. Use GroupNorm",
-    "instance_norm": "it has no rule. Use GroupNorm with one group for each channel",
-    "lstm": "its steps are hidden in one function. Use convolutions or attention over the positions",
-    "gru": "its steps are hidden in one function. Use convolutions or attention over the positions",
-    "sort": "what is sorted has no rule. Use the largest number, or attention",
-    "topk": "what is sorted has no rule. Use the largest number, or attention",
-    "conv_transpose2d": "it has no per-picture rule. Use resizing and a convolution",
-}
 _RANDOM = ("bernoulli", "rand", "normal", "uniform", "multinomial", "poisson", "exponential_", "rrelu", "random")
-
-_ROWS = "it makes a value of as many rows as the batch has pictures. Let broadcasting do that"
+_WITHOUT_GRADIENTS, _OTHER_PRECISION = "wrap_with_set_grad_enabled", "wrap_with_autocast"
+_STOPPED = "it stops a gradient. Freeze parameters instead, or leave it out"
 
 
 class Translation:
@@ -55,7 +53,7 @@ class Translation:
         self._writer = Writer()
         self._known: dict[fx.Node, Operand] = {}
         self._groups: dict[fx.Node, set[fx.Node]] = {}
-        self._order = {node: number for number, node in enumerate(traced.nodes)}
+        self._order: dict[fx.Node, tuple[int, ...]] = {node: (number,) for number, node in enumerate(traced.nodes)}
         self.notes: list[str] = []
 
     def graph(self, image_shape: tuple[int, int, int], num_classes: int) -> Graph:
@@ -80,19 +78,54 @@ class Translation:
         for node in self._traced.nodes:
             if node.op == "output":
                 continue
-            if node.op == "get_attr":
-                self._refuse(node, "it calls a part of the network as a function. Write it out")
-            self._known[node] = self._begun(node) if node.op == "placeholder" else self._translated(node)
+            self._known[node] = self._begun(node) if node.op == "placeholder" else self._found(node)
             self._groups.setdefault(node, {node})
             output = self._known[node] if node.name == self._traced.output else output
         return output
+
+    def _found(self, node: fx.Node) -> Operand:
+        """What a node that is no input gives; a part of the network that is called as a function is kept as it is."""
+        if node.op == "get_attr":
+            return getattr(node.graph.owning_module, str(node.target))
+        return self._within(node) if isinstance(node.target, HigherOrderOperator) else self._translated(node)
+
+    def _within(self, node: fx.Node) -> Operand:
+        """A part under `torch.no_grad()`, or where autocast is off: its nodes in its place."""
+        name = _name(node)
+        parts = [place for place, one in enumerate(node.args) if isinstance(one, fx.Node) and one.op == "get_attr"]
+        if name not in (_WITHOUT_GRADIENTS, _OTHER_PRECISION) or len(parts) != 1:
+            self._refuse(node, "it calls a part of the network as a function. Write it out")
+        part, given = self._known[node.args[parts[0]]], node.args[parts[0] + 1 :]  # type: ignore[index]
+        inner = tuple(part.graph.nodes)
+        told = next((one for one in inner if source_of(one)), node)
+        if name == _OTHER_PRECISION and node.args[2]:
+            self._refuse(told, "it computes in another precision. Leave autocast out; a plan says in which it trains")
+        self._order |= {one: (*self._order[node], number) for number, one in enumerate(inner)}
+        taken = iter(given)
+        for one in inner:
+            if one.op == "placeholder":
+                outer: Any = next(taken)
+                self._known[one] = self._known[outer]
+                self._groups[one] = self._groups[outer]
+                self._groups[outer].add(one)
+            elif one.op == "output":
+                (returned,) = one.args
+                found = fx.node.map_arg(returned, self._known.__getitem__)
+                stopped = name == _WITHOUT_GRADIENTS and not node.args[0]
+                if stopped and any(isinstance(value, Ref) and value.trained for value in _flat([found])):
+                    self._refuse(told, _STOPPED)
+                return list(found) if isinstance(found, tuple) else found
+            else:
+                self._known[one] = self._found(one)
+                self._groups.setdefault(one, {one})
+        return None
 
     def _begun(self, node: fx.Node) -> Operand:
         if node.name in self._traced.inputs:
             return self._traced.inputs[node.name]
         tensor = self._traced.tensors[node.name]
         if node.name in self._traced.parameters:
-            return Ref(f"parameter:{self._traced.parameters[node.name]}", tensor.shape, None)
+            return Ref(f"parameter:{self._traced.parameters[node.name]}", tensor.shape, None, trained=True)
         return tensor
 
     def _translated(self, node: fx.Node) -> Operand:
@@ -105,8 +138,7 @@ class Translation:
         arguments = self._arguments(node)
         if name.startswith(_RANDOM):
             self._refuse(node, "it draws random numbers. Private training adds noise of its own; take it out")
-        if name != "embedding" and any(isinstance(one, Repeated) for one in _flat(arguments.values())):
-            self._refuse(node, _ROWS)
+        arguments = self._spread(node, name, arguments)
         tensors = [one for one in _flat(arguments.values()) if isinstance(one, Ref | torch.Tensor)]
         if not any(isinstance(one, Ref) for one in tensors):
             return self._constant(node, arguments)
@@ -123,9 +155,11 @@ class Translation:
         self._writer.source = source_of(node)
         if name in _SAME:
             return self._same(node, name, arguments)
+        if name == "scaled_dot_product_attention" and arguments.get("dropout_p"):
+            self._tell_of_dropout(node)
         translate = _TRANSLATIONS.get(name)
         if translate is None:
-            self._refuse(node, _ADVICE.get(name, "it has no rule; docs/ref-graph-operators.md lists what has one"))
+            self._refuse(node, ADVICE.get(name, "it has no rule; docs/ref-graph-operators.md lists what has one"))
         value = node.meta["val"]
         like = size_of(value, node) if isinstance(value, torch.Tensor) else None
         parts = [size_of(one, node) for one in value] if isinstance(value, list | tuple) else []
@@ -136,14 +170,16 @@ class Translation:
 
     def _same(self, node: fx.Node, name: str, arguments: Mapping[str, Operand]) -> Operand:
         value = next(iter(arguments.values()))
-        if name in ("detach", "detach_"):
-            self._refuse(node, "it stops a gradient. Freeze parameters instead, or leave it out")
+        if name in ("detach", "detach_") and (not isinstance(value, Ref) or value.trained):
+            self._refuse(node, _STOPPED)
         if "dropout" in name and arguments.get("p") and arguments.get("train", arguments.get("training", True)):
-            told = f"Dropout was taken out at {source_of(node)}: private training adds noise of its own."
-            self.notes.append(told)
+            self._tell_of_dropout(node)
         if node.meta["val"].dtype != torch.float32:
             self._refuse(node, f"it computes in {node.meta['val'].dtype}. Use float32 throughout")
         return value
+
+    def _tell_of_dropout(self, node: fx.Node) -> None:
+        self.notes.append(f"Dropout was taken out at {source_of(node)}: private training adds noise of its own.")
 
     def _item(self, node: fx.Node) -> Operand:
         parts, index = self._known[node.args[0]], node.args[1]  # type: ignore[index]
@@ -155,22 +191,32 @@ class Translation:
     def _constant(self, node: fx.Node, arguments: Mapping[str, Operand]) -> Operand:
         """What is computed from constants alone is computed here, once."""
         if any(_is_symbol(one) for one in _flat(arguments.values())):
-            return self._repeated(node, arguments)
+            given, named = fx.node.map_arg(node.args, self._value), fx.node.map_arg(node.kwargs, self._value)
+            try:
+                return repeated(node, _name(node), arguments, given, named)
+            except Untranslatable as error:
+                self._refuse(node, ADVICE.get(_name(node), str(error)))
         given: Any = fx.node.map_arg(node.args, self._known.__getitem__)
         named: Any = fx.node.map_arg(node.kwargs, self._known.__getitem__)
         function: Any = node.target
         found = function(*given, **named)
         return list(found) if isinstance(found, tuple) else found
 
-    def _repeated(self, node: fx.Node, arguments: Mapping[str, Operand]) -> Repeated:
-        """A constant that is expanded to a row for each picture."""
-        base = arguments.get("self")
-        if _name(node) != "expand" or not isinstance(base, torch.Tensor):
-            self._refuse(node, _ROWS)
-        shape, batch = size_of(node.meta["val"], node)
-        if batch is None or shape[batch] != 1:
-            self._refuse(node, _ROWS)
-        return Repeated(base.expand(shape))
+    def _spread(self, node: fx.Node, name: str, arguments: Mapping[str, Operand]) -> dict[str, Operand]:
+        """The arguments, with what is the same for each picture as values of the graph; a table is looked up once."""
+
+        def told(one: Operand) -> Operand:
+            if isinstance(one, list | tuple):
+                return [told(part) for part in one]
+            if isinstance(one, Untold):
+                self._refuse(node, one.why)
+            return spread(self._writer, one) if isinstance(one, Repeated) and name != "embedding" else one
+
+        self._writer.source = source_of(node)
+        try:
+            return {key: told(one) for key, one in arguments.items()}
+        except Untranslatable as error:
+            self._refuse(node, str(error))
 
     def _arguments(self, node: fx.Node) -> Mapping[str, Operand]:
         """Every argument by its name, those that were not given with their defaults."""

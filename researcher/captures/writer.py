@@ -22,10 +22,11 @@ class Ref:
         name: As nodes read it.
         shape: Lengths; that of the pictures' axis for one picture.
         batch: The axis of the pictures, or None.
+        trained: Whether it depends on a trained parameter.
     """
 
-    def __init__(self, name: str, shape: Sequence[int], batch: int | None) -> None:
-        self.name, self.shape, self.batch = name, tuple(shape), batch
+    def __init__(self, name: str, shape: Sequence[int], batch: int | None, *, trained: bool = False) -> None:
+        self.name, self.shape, self.batch, self.trained = name, tuple(shape), batch, trained
 
     def sizes(self) -> list[Any]:
         """The shape as a graph's text has it."""
@@ -51,9 +52,9 @@ class Writer:
             like: Shape of the result, and its axis of the pictures.
             settings: Its attributes.
         """
-        names = tuple(self.read(one).name for one in inputs)
-        self._nodes.append(Node(operator, names, settings, self.source))
-        return Ref(f"node:{len(self._nodes) - 1}", *like)
+        values = [self.read(one) for one in inputs]
+        self._nodes.append(Node(operator, tuple(one.name for one in values), settings, self.source))
+        return Ref(f"node:{len(self._nodes) - 1}", *like, trained=any(one.trained for one in values))
 
     def read(self, value: Operand) -> Ref:
         """A value as a node reads it; a constant is written down."""

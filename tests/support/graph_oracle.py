@@ -14,7 +14,10 @@ from policies.graphs.graph import PICTURES, Graph
 from policies.graphs.proof import prove
 from policies.graphs.values import Value
 
-_PLAIN = ("absolute", "hard_sigmoid", "hard_swish", "mish", "relu", "sigmoid", "silu", "softplus", "tanh")
+_PLAIN = (
+    *("absolute", "cosine", "error_function", "hard_sigmoid", "hard_swish", "mish", "relu", "sigmoid", "silu", "sine"),
+    *("softplus", "tanh"),
+)
 
 
 def weighted(graph: Graph, seed: int) -> GraphModel:

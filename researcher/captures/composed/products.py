@@ -1,0 +1,194 @@
+"""Products over named axes, written as linear layers and products of matrices: einsum, tensordot, vectors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from researcher.captures.translated import Call, Translate, Untranslatable, shape_of
+from researcher.captures.writer import Operand, Ref, spelled
+
+_RULE = "only products of one or two values over different letters have a rule. Use matmul"
+_FIRST_UNUSED = 0x3B1  # letters for the axes that `...` stands for, which no equation can name
+
+
+def _einsum(call: Call) -> Ref:
+    """A product of two values, or sums and turns of one."""
+    values = [call.writer.read(one) for one in call.arguments["tensors"]]
+    if len(values) > 2:
+        raise Untranslatable("it multiplies more than two values at once. Multiply two at a time")
+    parts, out = _letters(call.plain("equation").replace(" ", ""), values)
+    sizes: dict[str, int] = {}
+    for letters, value in zip(parts, values, strict=True):
+        if len({*letters}) != len(letters) or len(letters) != len(value.shape):
+            raise Untranslatable(_RULE)
+        for letter, size in zip(letters, value.shape, strict=True):
+            if sizes.setdefault(letter, size) != size:
+                raise Untranslatable("it repeats an axis of length 1. Expand it before")
+    if not {*out} <= {*sizes} or len({*out}) != len(out):
+        raise Untranslatable(_RULE)
+    if len(values) == 1:
+        only, letters = _summed(call, values[0], parts[0], out)
+        return _ordered(call, only, letters, out)
+    return _product(call, values, parts, out)
+
+
+def _letters(equation: str, values: Sequence[Ref]) -> tuple[list[str], str]:
+    """The letters of each value's axes, and of the result's; `...` is spelled out."""
+    left, arrow, out = equation.partition("->")
+    parts = left.split(",")
+    if len(parts) != len(values):
+        raise Untranslatable(_RULE)
+    hidden = max(len(value.shape) - len(part.replace("...", "")) for part, value in zip(parts, values, strict=True))
+    dots = "".join(chr(_FIRST_UNUSED + number) for number in range(max(0, hidden)))
+    if not arrow:
+        once = sorted(letter for letter in {*left} - {*",."} if left.count(letter) == 1)
+        out = ("..." if "..." in left else "") + "".join(once)
+    spelled_out = []
+    for part, value in zip(parts, values, strict=True):
+        own = len(value.shape) - len(part.replace("...", ""))
+        spelled_out.append(part.replace("...", dots[len(dots) - own :] if own > 0 else ""))
+    return spelled_out, out.replace("...", dots)
+
+
+def _product(call: Call, values: Sequence[Ref], parts: Sequence[str], out: str) -> Ref:
+    """The product of two values over the letters that both have and the result lacks."""
+    (first, left), (second, right) = (
+        _summed(call, value, own, out + other) for value, own, other in zip(values, parts, reversed(parts), strict=True)
+    )
+    if first.batch is None and second.batch is not None:
+        first, left, second, right = second, right, first, left
+    pictures = "" if first.batch is None else left[first.batch]
+    if second.batch is not None and right[second.batch] != pictures:
+        raise Untranslatable(
+            "it multiplies every picture of one value with every picture of the other. Name the pictures' axis by the "
+            "same letter in both, and in the result"
+        )
+    if pictures not in out:
+        raise Untranslatable("it sums over the pictures. Keep their letter in the result")
+    sizes = {**dict(zip(right, second.shape, strict=True)), **dict(zip(left, first.shape, strict=True))}
+    both = [letter for letter in left if letter in right and letter in out]
+    over = [letter for letter in left if letter in right and letter not in out]
+    rows, columns = ([k for k in own if k not in other] for own, other in ((left, right), (right, left)))
+    if pictures and second.batch is None and not both:
+        made = _layer(call, (first, left), (second, right), [pictures, *(k for k in rows if k != pictures)], over)
+    else:
+        if pictures:  # before all others
+            both = [pictures, *(k for k in both if k != pictures)]
+            rows = [k for k in rows if k != pictures]
+        one = _merged(call, _ordered(call, first, left, [*both, *rows, *over]), len(both), len(rows))
+        lead = [k for k in both if k in right]
+        other = _merged(call, _ordered(call, second, right, [*lead, *over, *columns]), len(lead), len(over))
+        shape = [*(sizes[k] for k in both), one.shape[-2], other.shape[-1]]
+        made = call.add("matmul", one, other, like=(shape, 0 if pictures else None))
+    letters = "".join([pictures, *(k for k in rows if k != pictures)] if pictures and not both else [*both, *rows])
+    letters += "".join(columns)
+    return _ordered(call, _shaped(call, made, [sizes[k] for k in letters], bool(pictures)), letters, out)
+
+
+def _layer(
+    call: Call, value: tuple[Ref, str], weight: tuple[Ref, str], rows: Sequence[str], over: Sequence[str]
+) -> Ref:
+    """A linear layer: what is summed over as one axis, and what else the weight has as its outputs."""
+    columns = [letter for letter in weight[1] if letter not in over]
+    features = _ordered(call, *value, [*rows, *over])
+    kept = list(features.shape[: len(rows)])
+    features = _shaped(call, features, [*kept, math.prod(features.shape[len(rows) :])], True)
+    table = _ordered(call, *weight, [*columns, *over])
+    outputs = math.prod(table.shape[: len(columns)])
+    table = _shaped(call, table, [outputs, math.prod(table.shape[len(columns) :])], False)
+    return call.add("linear", features, table, like=([*kept, outputs], 0))
+
+
+def _summed(call: Call, value: Ref, letters: str, wanted: str) -> tuple[Ref, str]:
+    """The sum over the axes that nothing else names."""
+    axes = [axis for axis, letter in enumerate(letters) if letter not in wanted]
+    if not axes:
+        return value, letters
+    if value.batch in axes:
+        raise Untranslatable("it sums over the pictures. Keep their letter in the result")
+    kept = [axis for axis in range(len(letters)) if axis not in axes]
+    like = [value.shape[axis] for axis in kept], None if value.batch is None else kept.index(value.batch)
+    return call.add("sum", value, like=like, axes=axes, keep=False), "".join(letters[axis] for axis in kept)
+
+
+def _merged(call: Call, value: Ref, lead: int, rows: int) -> Ref:
+    """Matrices: the axes after the leading ones as one axis of rows and one of columns."""
+    shape = list(value.shape)
+    own = [math.prod(shape[lead : lead + rows]), math.prod(shape[lead + rows :])]
+    return _shaped(call, value, [*shape[:lead], *own], value.batch is not None)
+
+
+def _shaped(call: Call, value: Ref, shape: Sequence[int], with_pictures: bool) -> Ref:
+    """Another shape, the pictures on the first axis where there are any."""
+    like = list(shape), 0 if with_pictures else None
+    return value if shape_of(value) == like else call.add("reshape", value, like=like, shape=spelled(*like))
+
+
+def _ordered(call: Call, value: Ref, letters: str, wanted: Sequence[str]) -> Ref:
+    axes = [letters.index(letter) for letter in wanted]
+    if axes == list(range(len(axes))):
+        return value
+    shape, batch = shape_of(value)
+    like = [shape[axis] for axis in axes], None if batch is None else axes.index(batch)
+    return call.add("permute", value, like=like, axes=axes)
+
+
+def _matmul(call: Call) -> Ref:
+    left, right = call.value("self"), call.value(_other(call.arguments))
+    return _multiplied(call, left, right)
+
+
+def _multiplied(call: Call, left: Ref, right: Ref) -> Ref:
+    if len(right.shape) == 1 or len(left.shape) == 1:
+        rows = "ijklmnop"[: len(left.shape) - 1]
+        columns = "qrstuvwx"[: len(right.shape) - 1]
+        parts = rows + "z", columns[:-1] + "z" + columns[-1:]
+        return _product(call, (left, right), parts, rows + columns)
+    if left.batch is not None and right.batch is None and len(right.shape) == 2:
+        turned = call.add("permute", right, like=([right.shape[1], right.shape[0]], None), axes=[1, 0])
+        shape = [*left.shape[:-1], right.shape[1]]
+        return call.add("linear", left, turned, like=(shape, left.batch))
+    return call.add("matmul", left, right)
+
+
+def _added(call: Call) -> Ref:
+    """beta self + alpha (one other), in torch's order of arguments."""
+    names = [name for name in call.arguments if name not in ("self", "beta", "alpha")]
+    product = _multiplied(call, *(call.value(name) for name in names))
+    if call.plain("alpha") != 1:
+        product = call.affine(product, call.plain("alpha"), 0)
+    if call.plain("beta") == 0:
+        return product
+    added = call.floats("self")
+    if call.plain("beta") != 1:
+        added = call.affine(added, call.plain("beta"), 0, like=shape_of(call.writer.read(added)))
+    return call.add("add", product, added)
+
+
+def _tensordot(call: Call) -> Ref:
+    first, second = call.value("self"), call.value("other")
+    own, others = (call.axes(call.plain(name), value) for name, value in (("dims_self", first), ("dims_other", second)))
+    left = [chr(_FIRST_UNUSED + axis) for axis in range(len(first.shape))]
+    right = [chr(_FIRST_UNUSED + 20 + axis) for axis in range(len(second.shape))]
+    for one, other in zip(own, others, strict=True):
+        right[other] = left[one]
+    out = [k for k in left if k not in right] + [k for k in right if k not in left]
+    return _product(call, (first, second), ("".join(left), "".join(right)), "".join(out))
+
+
+def _other(arguments: Mapping[str, Operand]) -> str:
+    return next(name for name in ("other", "mat2", "vec", "tensor") if name in arguments)
+
+
+PRODUCTS: dict[str, Translate] = {
+    "addmm": _added,
+    "baddbmm": _added,
+    "bmm": _matmul,
+    "einsum": _einsum,
+    "matmul": _matmul,
+    "mm": _matmul,
+    "mv": _matmul,
+    "tensordot": _tensordot,
+}
+"""Translations by the names of torch's operators."""

@@ -1,0 +1,120 @@
+"""What no rule allows, or cannot be taken as a graph at all, is refused with its line and what to use instead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from support.captures import SHAPE, Line, Network, of_itself
+from torch import nn
+from torch.nn.utils import parametrizations
+
+from policies.errors import GraphError
+from researcher.captures.capture import capture
+
+HERE = "captures.py:"  # the line that calls the one that is refused
+
+
+def stopped(n: Any, m: torch.Tensor) -> torch.Tensor:
+    with torch.no_grad():
+        return m.tanh()
+
+
+REFUSED: dict[str, tuple[Line, str]] = {
+    "a trained part without gradients": (stopped, "stops a gradient"),
+    "a stopped gradient": (lambda n, m: m * m.detach(), "stops a gradient"),
+    "another precision": (lambda n, m: with_autocast(m), "another precision"),
+    "a factor that makes no whole number": (lambda n, m: F.interpolate(m, scale_factor=1.3), "no whole number"),
+    "uneven windows": (lambda n, m: F.adaptive_max_pool2d(m, 3), r"\[8, 6\] places \[3, 3\]"),
+    "a place of the largest": (lambda n, m: m.max(dim=1)[1].float(), "where the largest"),
+    "steps": (lambda n, m: m * (m > 0), "in steps, which have no gradient"),
+    "parts that are written": (lambda n, m: written(m), "torch.cat"),
+    "numbers of the batch size": (lambda n, m: m + m.new_full((m.shape[0], 1, 1, 1), m.shape[0]), "batch size"),
+    "numbers of the batch size, of nothing": (lambda n, m: m + torch.full((m.shape[0], 1, 1, 1), m.shape[0]), "rows"),
+    "other rows for each picture": (lambda n, m: m + torch.arange(m.shape[0])[:, None, None, None] * 1.0, "rows"),
+    "random rows": (lambda n, m: m * m.new_empty(m.shape[0], 1, 1, 1).bernoulli_(0.5), "something else fills"),
+    "a mask for each picture": (lambda n, m: of_itself(n, m, key_padding_mask=m[:, 0].flatten(1) > 0)[0], "traced"),
+    "three values of einsum": (
+        lambda n, m: torch.einsum("bchw,bchw,bchw->bc", m, m, m),
+        "two at a time|cannot be traced",
+    ),
+    "a diagonal": (lambda n, m: torch.einsum("bchh->bc", m[..., :6, :]), "different letters"),
+    "products of all pictures": (
+        lambda n, m: torch.einsum("bchw,achw->ba", m, m)[:, :1],
+        "batch size in another way|every picture of the other",
+    ),
+    "a sum over pictures": (
+        lambda n, m: m + torch.einsum("bchw,kc->khw", m, n.matrix.t()[:4])[None, :4],
+        "sums over the pictures",
+    ),
+    "einsum of sums over pictures": (lambda n, m: m + torch.einsum("bchw->chw", m), "sums over the pictures"),
+    "windows over pictures": (lambda n, m: m.unfold(0, 2, 1)[..., 0], "works over the pictures|cannot be traced"),
+    "differences of pictures": (lambda n, m: m + m.diff(dim=0).mean(), "works over the pictures|cannot be traced"),
+    "a border of pictures": (
+        lambda n, m: F.pad(m.flatten(1).t()[None], (1, 1), mode="circular")[0, :, 2:].t(),
+        "batch size in another way",
+    ),
+    "a gate of pictures": (lambda n, m: F.glu(torch.cat([m, m]), dim=0), "batch size|pictures"),
+    "compared over pictures": (lambda n, m: m * F.cosine_similarity(m, m.flip(3), dim=0), "over the pictures"),
+    "the greatest of pictures": (lambda n, m: m - m.max(dim=0)[0], "reduces over axis 0"),
+    "a triangle of pictures": (lambda n, m: m.permute(1, 2, 0, 3).triu().permute(2, 0, 1, 3), "some of the pictures"),
+    "channels of pictures shuffled": (
+        lambda n, m: F.channel_shuffle(m.transpose(0, 1), 2).transpose(0, 1),
+        "works over the pictures|cannot be traced",
+    ),
+    "picked over pictures": (lambda n, m: m + m[[0, 1], [1, 0]].mean(), "over the pictures"),
+}
+
+
+def with_autocast(m: torch.Tensor) -> torch.Tensor:
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        return (m @ m.transpose(2, 3)).float()
+
+
+def written(m: torch.Tensor) -> torch.Tensor:
+    made = torch.zeros_like(m)
+    made[:, :2] = m[:, 2:]
+    return made
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_no_rule_allows_is_refused_with_its_line_and_a_way_out(name: str) -> None:
+    line, why = REFUSED[name]
+    with pytest.raises(GraphError, match=why) as refused:
+        capture(Network(line), image_shape=SHAPE, num_classes=4)
+    assert HERE in refused.value.public, refused.value.public
+
+
+class Returning(nn.Module):
+    """A network that gives its logits within something.
+
+    Args:
+        within: Puts them there.
+    """
+
+    def __init__(self, within: Callable[[torch.Tensor], Any]) -> None:
+        super().__init__()
+        self.head, self.within = nn.Linear(144, 4), within
+
+    def forward(self, pictures: torch.Tensor) -> Any:
+        return self.within(self.head(pictures.flatten(1)))
+
+
+@pytest.mark.parametrize("within", [lambda y: {"out": y}, lambda y: (y,), lambda y: (y, y)])
+def test_a_network_that_returns_anything_but_logits_is_refused(within: Callable[[torch.Tensor], Any]) -> None:
+    with pytest.raises(GraphError, match="return one tensor"):
+        capture(Returning(within), image_shape=SHAPE, num_classes=4)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.nn.utils.weight_norm`:FutureWarning")
+def test_a_network_that_cannot_be_copied_is_refused_with_what_to_use_instead() -> None:
+    network = nn.Sequential(nn.Flatten(), nn.utils.weight_norm(nn.Linear(144, 4)))
+    with pytest.raises(GraphError, match=r"parametrizations\.weight_norm"):
+        capture(network, image_shape=SHAPE, num_classes=4)
+    captured = capture(
+        nn.Sequential(nn.Flatten(), parametrizations.weight_norm(nn.Linear(144, 4))), image_shape=SHAPE, num_classes=4
+    )
+    assert len(captured.graph.parameters) == 3
