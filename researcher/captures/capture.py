@@ -85,8 +85,8 @@ def capture(module: nn.Module, *, image_shape: tuple[int, int, int], num_classes
 
     The network itself is left as it is. In a copy, BatchNorm is replaced by GroupNorm, or where it is frozen by its
     running statistics, torch's own attention by one with the pictures first, the built-in scattering by its real
-    numbers, and dropout and stochastic depth are taken out; `notes` say what computes something else. Parameters that need no gradient
-    become constants.
+    numbers, and dropout and stochastic depth are taken out; `notes` say what computes something else. Parameters that
+    need no gradient become constants.
 
     Args:
         module: Takes pictures, float32, (B, channels, height, width), and returns logits, (B, num_classes).
