@@ -25,14 +25,14 @@ def _conv2d(call: Call) -> Ref:
     value, weight = call.value("input"), call.value("weight")
     stride, dilation, padding = pair(call.plain("stride")), pair(call.plain("dilation")), call.plain("padding")
     if isinstance(padding, str):
-        value, padding = _padded(call, value, weight, dilation, padding)
+        value, padding = padded(call, value, weight, dilation, padding)
     inputs = [value, weight] if call.arguments["bias"] is None else [value, weight, call.value("bias")]
     return call.add(
         "conv2d", *inputs, stride=stride, padding=pair(padding), dilation=dilation, groups=call.plain("groups")
     )
 
 
-def _padded(call: Call, value: Ref, weight: Ref, dilation: list[int], padding: str) -> tuple[Ref, list[int]]:
+def padded(call: Call, value: Ref, weight: Ref, dilation: list[int], padding: str) -> tuple[Ref, list[int]]:
     """A padding of a word: as numbers, an uneven one as a node of its own."""
     if padding == "valid":
         return value, [0, 0]
@@ -62,7 +62,7 @@ def _of_constants(call: Call, value: Ref, weight: Ref) -> Ref:
     return found if shape_of(found) == call.like else call.add("reshape", found, shape=spelled(*call.like))
 
 
-def _scaled(call: Call, shape: list[int]) -> list[Operand]:
+def scaled(call: Call, shape: list[int]) -> list[Operand]:
     """Scale and shift of a norm: both or none."""
     weight, bias = call.arguments["weight"], call.arguments["bias"]
     if weight is None and bias is None:
@@ -72,12 +72,12 @@ def _scaled(call: Call, shape: list[int]) -> list[Operand]:
 
 def _layer_norm(call: Call) -> Ref:
     value, shape = call.value("input"), list(call.plain("normalized_shape"))
-    return call.add("layer_norm", value, *_scaled(call, shape), axes=len(shape), eps=float(call.plain("eps")))
+    return call.add("layer_norm", value, *scaled(call, shape), axes=len(shape), eps=float(call.plain("eps")))
 
 
 def _group_norm(call: Call) -> Ref:
     value = call.value("input")
-    inputs = _scaled(call, [value.shape[1]])
+    inputs = scaled(call, [value.shape[1]])
     return call.add("group_norm", value, *inputs, groups=call.plain("num_groups"), eps=float(call.plain("eps")))
 
 
@@ -110,7 +110,7 @@ def _instance_norm(call: Call) -> Ref:
     if call.arguments["running_mean"] is not None or not call.plain("use_input_stats"):
         raise Untranslatable("it keeps statistics between steps. Use it with track_running_stats=False")
     value = call.value("input")
-    inputs = _scaled(call, [value.shape[1]])
+    inputs = scaled(call, [value.shape[1]])
     return call.add("group_norm", value, *inputs, groups=value.shape[1], eps=float(call.plain("eps")))
 
 

@@ -13,6 +13,7 @@ from policies.errors import GraphError
 from policies.graphs.graph import Graph
 from researcher.captures.composed.advice import ADVICE
 from researcher.captures.composed.functions import FUNCTIONS
+from researcher.captures.composed.parts import PARTS
 from researcher.captures.composed.products import PRODUCTS
 from researcher.captures.composed.rows import FILLED, repeated, spread
 from researcher.captures.composed.windows import WINDOWS
@@ -24,7 +25,7 @@ from researcher.captures.number_translations import NUMBERS
 from researcher.captures.translated import Call, Repeated, Untold, Untranslatable
 from researcher.captures.writer import Operand, Ref, Writer
 
-_TRANSLATIONS = {**NUMBERS, **FUNCTIONS, **LAYERS, **PRODUCTS, **MOVES, **COPIES, **WINDOWS, **FILLED}
+_TRANSLATIONS = {**NUMBERS, **FUNCTIONS, **LAYERS, **PRODUCTS, **MOVES, **COPIES, **WINDOWS, **PARTS, **FILLED}
 _SAME = {
     "alias", "clone", "contiguous", "dropout", "dropout_", "feature_dropout", "lift_fresh_copy", "type_as", "to",
     "_to_copy", "detach", "detach_", "alpha_dropout", "feature_alpha_dropout",

@@ -41,6 +41,9 @@ class Network(nn.Module):
         self.encoder = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True, norm_first=True, dropout=0.3)
         self.vector, self.matrix = nn.Parameter(torch.rand(4) + 0.5), nn.Parameter(torch.randn(4, 5))
         self.tables, self.exponent = nn.Parameter(torch.randn(2, 2, 3)), nn.Parameter(torch.tensor([2.5]))
+        self.alone, self.groups = nn.Conv2d(1, 3, 3, stride=2, padding=1), nn.GroupNorm(2, 4)
+        self.far = nn.Conv2d(4, 6, (3, 2), stride=(3, 1), padding=(2, 1), dilation=(2, 1), groups=2)
+        self.turned_back = nn.Conv2d(6, 4, 1)
         self.state = nn.Linear(4, 4)
         self.register_buffer("triangle", torch.triu_indices(4, 4))
         self.line = line

@@ -99,6 +99,27 @@ COUPLED: dict[str, tuple[Coupling, str]] = {
     "pictures as an index": (index_of_pictures, "constant of whole numbers"),
     "pictures as a condition": (mask_condition, "constant of truth values"),
     "padding with pictures": (simple("pad", "f", before=[1, 0], after=[0, 0], number=0.0), "pads over axis 0"),
+    "padding with pictures behind": (simple("pad", "f", before=[0, 0], after=[1, 0], number=0.0), "pads over axis 0"),
+    "a parameter beside pictures": (
+        lambda b, v: b.add("concatenate", v["f"], b.parameter("row", 1, 8), axis=1, source=SOURCE),
+        "not on the same axis",
+    ),
+    "pictures beside a constant": (
+        lambda b, v: b.add("concatenate", b.constant("float32", (1, 8), [1.0] * 8), v["f"], axis=1, source=SOURCE),
+        "not on the same axis",
+    ),
+    "a constant that sums over pictures": (
+        lambda b, v: b.add("matmul", b.constant("float32", (3, 1), [1.0] * 3), v["f"], source=SOURCE),
+        "sums over axis 0",
+    ),
+    "pictures on the left times pictures as columns": (
+        lambda b, v: b.add("matmul", b.add("permute", v["h4"], axes=[0, 1, 3, 2]), LAST(b, v), source=SOURCE),
+        "every picture of one value with every picture",
+    ),
+    "a parameter times pictures as columns": (
+        lambda b, v: b.add("matmul", b.parameter("rows", 3, 8), LAST(b, v), source=SOURCE),
+        "features of pictures with a parameter",
+    ),
     "more pictures": (both("concatenate", "f", "f", axis=0), "concatenates over axis 0"),
     "a parameter as a picture": (joined_with_parameter, "concatenates over axis 0"),
     "all pictures against all": (after(LAST, "matmul", "f"), "sums over axis 1"),

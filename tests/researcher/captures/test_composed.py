@@ -35,6 +35,11 @@ def in_two_blocks(n: Any, m: torch.Tensor) -> torch.Tensor:
     return (windows + torch.zeros(2 * m.shape[0], 4, 1)).reshape(m.shape[0], -1)
 
 
+def in_windows(m: torch.Tensor) -> torch.Tensor:
+    """Four windows of each picture as rows, (4B, 4, 4, 3)."""
+    return m.view(-1, 4, 2, 4, 2, 3).permute(0, 2, 4, 1, 3, 5).reshape(-1, 4, 4, 3)
+
+
 def squared(n: Any, m: torch.Tensor) -> torch.Tensor:
     """The upper half of the products of channels."""
     flat = m.flatten(2)
@@ -109,6 +114,16 @@ LINES: dict[str, Line] = {
     "einsum with the pictures second": lambda n, m: torch.einsum("nbd,dk->bkn", tokens(m).transpose(0, 1), n.matrix),
     "einsum of parameters first": lambda n, m: torch.einsum("dk,bnd->bnk", n.matrix, tokens(m)),
     "einsum of parameters alone": lambda n, m: m.mean((2, 3)) @ torch.einsum("ij,kj->ik", n.matrix, n.matrix),
+    "a convolution of each channel": lambda n, m: n.alone(m.reshape(-1, 1, 8, 6)).reshape(m.shape[0], -1),
+    "a convolution of each window": lambda n, m: n.far(in_windows(m)).reshape(m.shape[0], -1),
+    "a convolution of each window, as large": lambda n, m: F.conv2d(
+        in_windows(m), n.tables[:, :, None].expand(2, 2, 3, 3), padding="same", groups=2
+    ).reshape(m.shape[0], -1),
+    "a norm of each window": lambda n, m: n.groups(in_windows(m)).reshape(m.shape[0], -1),
+    "a norm of each position": lambda n, m: n.groups(tokens(m).reshape(-1, 4)).reshape(m.shape[0], -1),
+    "layers of each window": lambda n, m: n.groups(
+        F.max_pool2d(F.relu(n.turned_back(F.relu(n.far(in_windows(m))))), 2, 1)
+    ).reshape(m.shape[0], -1),
     "a part without gradients": lambda n, m: m + without_gradients(m.shape[0]).to(m.dtype),
 }
 
