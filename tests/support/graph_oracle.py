@@ -123,6 +123,8 @@ class RandomGraph:
             return self._add(kind, name, axis=axis)
         operator = self.draw.choice(["mean", "sum", "largest", "smallest", "norm", "variance"])
         more: dict[str, object] = {"correction": 0} if operator == "variance" else {}
+        if len(value.shape) > 2 and self.draw.random() < 0.3:
+            return self._add(operator, name, axes=[axis], keep=False, **more)
         found = self._add(operator, name, axes=[axis], keep=True, **more)
         return self._add("subtract", name, found)
 
@@ -187,19 +189,21 @@ class RandomGraph:
             channels = value.shape[1]
             weights = b.parameter(f"{tag}.s", channels), b.parameter(f"{tag}.b", channels)
             return self._add(kind, name, *weights, groups=1, eps=0.1)
-        if kind == "pool" and min(value.shape[2:]) >= 2:
-            window: dict[str, object] = {"kernel": [2, 2], "stride": [1, 1], "padding": [1, 1], "ceil": False}
-            if self.draw.random() < 0.5:
-                return self._add("max_pool2d", name, **window, dilation=[1, 1])
-            return self._add("average_pool2d", name, **window, count_padding=False)
+        if kind == "pool" and min(value.shape[2:]) >= 3:
+            return self._pool(name)
         if kind == "resize":
             operator = self.draw.choice(["resize_nearest", "resize_bilinear", "adaptive_average_pool2d"])
-            more: dict[str, object] = {"align_corners": False} if operator == "resize_bilinear" else {}
+            more: dict[str, object] = {"align_corners": self._either()} if operator == "resize_bilinear" else {}
             return self._add(operator, name, size=[4, 3], **more)
         if kind == "attention":
             key = self._add("tanh", name)
             return self._add(
-                "attention", name, key, self._add("affine", name, factor=0.5, offset=0.0), scale=0.5, causal=False
+                "attention",
+                name,
+                key,
+                self._add("affine", name, factor=0.5, offset=0.0),
+                scale=self.draw.choice([0.3, 1.7]),
+                causal=self._either(),
             )
         if kind == "matmul":
             axes = [*range(len(value.shape) - 2), len(value.shape) - 1, len(value.shape) - 2]
@@ -209,6 +213,17 @@ class RandomGraph:
         if kind == "shuffle" and not any(size % 2 for size in value.shape[2:]):
             return self._add("pixel_shuffle", self._add("pixel_unshuffle", name, factor=2), factor=2)
         return self._add("tanh", name)
+
+    def _either(self) -> bool:
+        return self.draw.random() < 0.5
+
+    def _pool(self, name: str) -> str:
+        stride, padding = ([self.draw.choice(sizes) for _ in range(2)] for sizes in ((1, 2, 3), (0, 1)))
+        window: dict[str, object] = {"kernel": [2, 2], "stride": stride, "padding": padding, "ceil": self._either()}
+        if self._either():
+            dilation = [1, 1] if any(padding) else [self.draw.choice([1, 2]) for _ in range(2)]
+            return self._add("max_pool2d", name, **window, dilation=dilation)
+        return self._add("average_pool2d", name, **window, count_padding=self._either())
 
     def _convolution(self, kind: str, name: str, value: Value, tag: str) -> str:
         channels, b = value.shape[1], self.builder

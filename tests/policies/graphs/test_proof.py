@@ -141,6 +141,29 @@ def test_attributes_and_shapes_that_do_not_fit_are_refused(operator: str, attrib
         prove(builder.graph())
 
 
+@pytest.mark.parametrize(
+    ("mask", "fits"), [((8, 8), True), ((1, 8), True), ((8, 1), True), ((4, 8), False), ((8, 9), False)]
+)
+def test_a_mask_is_of_as_many_queries_and_keys_as_there_are(mask: tuple[int, int], fits: bool) -> None:
+    builder = Builder()
+    maps = builder.convolution(PICTURES, "stem", 3, 8)
+    ones = builder.constant("float32", mask, [1.0] * (mask[0] * mask[1]))
+    builder.add("attention", maps, maps, maps, ones, scale=0.5, causal=False)
+    with pytest.raises(
+        GraphError, match="must give logits" if fits else "its mask .* does not fit 8 queries and 8 keys"
+    ):
+        prove(builder.graph())
+
+
+@pytest.mark.parametrize(("correction", "fits"), [(0, True), (1, False)])
+def test_a_variance_is_of_more_numbers_than_its_correction(correction: int, fits: bool) -> None:
+    builder = Builder()
+    means = builder.add("mean", builder.convolution(PICTURES, "stem", 3, 8), axes=[2, 3], keep=True)
+    builder.add("variance", means, axes=[2, 3], keep=True, correction=correction)
+    with pytest.raises(GraphError, match="must give logits" if fits else "too few numbers"):
+        prove(builder.graph())
+
+
 def test_a_norm_of_single_numbers_is_refused() -> None:
     # All of its results are 0, and torch refuses it for a batch of one picture and takes it for more.
     builder = Builder()
