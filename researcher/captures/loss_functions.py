@@ -7,6 +7,7 @@ import torch
 from researcher.captures.translated import Call, Translate, Untranslatable, shape_of
 from researcher.captures.writer import Ref
 
+_LEAST = 1e-30  # whose logarithm is a number
 MEAN, SUM = 1, 2  # torch's numbers of what a loss does with the rows
 
 
@@ -77,10 +78,23 @@ def _bent(name: str) -> Translate:
     return translate
 
 
+def _divergence(call: Call) -> Ref:
+    """t (log t - x), and -t x where t is 0; a target of logarithms is t's."""
+    value, target = call.value("self"), call.value("target")
+    like = shape_of(value)
+    if call.plain("log_target"):
+        weight, log = call.add("exponential", target, like=shape_of(target)), target
+    else:
+        above = call.add("clamp", target, like=shape_of(target), low=_LEAST, high=1.0 / _LEAST)
+        weight, log = target, call.add("logarithm", above, like=shape_of(target))
+    return call.add("multiply", weight, call.add("subtract", log, value, like=like), like=like)
+
+
 LOSSES: dict[str, Translate] = {
     "binary_cross_entropy_with_logits": _findings,
     "cross_entropy_loss": _cross_entropy,
     "huber_loss": _bent("delta"),
+    "kl_div": _divergence,
     "l1_loss": _absolute,
     "mse_loss": _square,
     "smooth_l1_loss": _bent("beta"),

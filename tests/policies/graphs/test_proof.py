@@ -155,6 +155,16 @@ def test_a_mask_is_of_as_many_queries_and_keys_as_there_are(mask: tuple[int, int
         prove(builder.graph())
 
 
+@pytest.mark.parametrize("operator", ["add", "divide", "maximum", "minimum", "multiply", "subtract"])
+def test_numbers_are_combined_where_shapes_fit(operator: str) -> None:
+    for shape, fits in (((1, 8), True), ((1,), True), ((1, 1, 1, 8), True), ((3,), False), ((1, 2, 1, 1), False)):
+        builder = Builder()
+        maps = builder.convolution(PICTURES, "stem", 3, 8)
+        builder.add(operator, maps, builder.parameter("other", *shape))
+        with pytest.raises(GraphError, match="must give logits" if fits else "shapes that do not fit"):
+            prove(builder.graph())
+
+
 @pytest.mark.parametrize(("correction", "fits"), [(0, True), (1, False)])
 def test_a_variance_is_of_more_numbers_than_its_correction(correction: int, fits: bool) -> None:
     builder = Builder()

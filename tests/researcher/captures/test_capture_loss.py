@@ -57,6 +57,12 @@ CAPTURED: dict[str, Loss] = {
     "by logsumexp": lambda o, y: (torch.logsumexp(o, 1) - (o * y).sum(1)).mean(0),
     "by logsigmoid": lambda o, y: -F.logsigmoid(o * (2 * y - 1)).sum(1).mean(),
     "squares": lambda o, y: F.mse_loss(o.softmax(1), y),
+    "a divergence": lambda o, y: F.kl_div(o.log_softmax(1), y, reduction="batchmean"),
+    "a divergence of smoothed grades": lambda o, y: F.kl_div(o.log_softmax(1), 0.7 * y + 0.1, reduction="none").sum(1),
+    "a divergence of logarithms": lambda o, y: F.kl_div(
+        o.log_softmax(1), (2 * y).log_softmax(1), log_target=True, reduction="batchmean"
+    ),
+    "a label that is detached": lambda o, y: F.cross_entropy(o, y.detach()),
     "distances": lambda o, y: F.l1_loss(o.softmax(1), y, reduction="none").sum(1),
     "smooth": lambda o, y: F.smooth_l1_loss(o, 3 * y, beta=0.7),
     "Huber's": lambda o, y: F.huber_loss(o, 3 * y, delta=0.7),
