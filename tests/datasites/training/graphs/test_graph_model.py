@@ -164,6 +164,23 @@ def test_a_parameter_of_a_single_number_has_its_gradients_picture_by_picture(use
     torch.testing.assert_close(norms, torch.tensor(own, dtype=torch.float64), rtol=1e-5, atol=0)
 
 
+@pytest.mark.parametrize("views", [1, 2])
+def test_parameters_that_meet_pictures_in_one_operator_have_their_gradients_picture_by_picture(views: int) -> None:
+    builder = Builder((4, 4, 3), 3)
+    query = builder.add("reshape", PICTURES, shape=[["B", 1], 3, 16])
+    rows = builder.linear(query, "query", 16, 5)
+    key, value = builder.parameter("key", 2, 5), builder.parameter("value", 2, 4)
+    mask = builder.parameter("mask", 3, 2)
+    found = builder.add("attention", rows, key, value, mask, scale=0.5, causal=False)
+    both = builder.add("where", builder.constant("bool", (4,), [True, False] * 2), found, builder.parameter("else", 4))
+    builder.linear(builder.add("reshape", both, shape=[["B", 1], 12]), "head", 12, 3)
+    graph = builder.graph()
+    model, pictures, labels = weighted(graph, 3), pictures_of(graph, 3 * views, 4), torch.tensor([0, 2, 1])
+    expected = one_by_one(model, pictures, labels, 0.05, views)
+    found_sums = BookKeeping(model, 0.05).clipped_sum(pictures, labels, torch.ones(3, dtype=torch.bool))
+    assert distance(found_sums, expected) <= 1e-5 * norm_of(expected)
+
+
 def test_an_index_of_a_single_number_is_taken_where_tensors_have_no_numbers() -> None:
     b = Builder()
     maps = b.convolution(PICTURES, "stem", 3, 8)
