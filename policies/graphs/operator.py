@@ -42,9 +42,13 @@ def leads_written_out(inputs: tuple[Value, ...], attributes: Attributes, made: V
 
 
 def scores_of_keys(inputs: tuple[Value, ...], attributes: Attributes, made: Value) -> int:
-    """A number for each query and key, of an attention, and what it repeats of its queries, keys and values."""
+    """A number for each query and key, of an attention, and what it repeats of its queries, keys and values.
+
+    More than two axes before the last two are made two, and a mask is written as often as it is used then.
+    """
     scores = made.numbers // made.shape[-1] * inputs[1].shape[-2]
-    return scores + leads_written_out(inputs[:3], attributes, made)
+    masks = scores if len(inputs) > 3 and len(made.shape) > 4 else 0
+    return scores + masks + leads_written_out(inputs[:3], attributes, made)
 
 
 @dataclass(frozen=True)

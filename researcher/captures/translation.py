@@ -192,9 +192,9 @@ class Translation:
     def _constant(self, node: fx.Node, arguments: Mapping[str, Operand]) -> Operand:
         """What is computed from constants alone is computed here, once."""
         if any(_is_symbol(one) for one in _flat(arguments.values())):
-            given, named = fx.node.map_arg(node.args, self._value), fx.node.map_arg(node.kwargs, self._value)
+            sized = fx.node.map_arg(node.args, self._value), fx.node.map_arg(node.kwargs, self._value)
             try:
-                return repeated(node, _name(node), arguments, given, named)
+                return repeated(node, _name(node), arguments, *sized)
             except Untranslatable as error:
                 self._refuse(node, ADVICE.get(_name(node), str(error)))
         given: Any = fx.node.map_arg(node.args, self._known.__getitem__)

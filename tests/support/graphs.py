@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from typing import Any
 
@@ -92,4 +93,22 @@ def windows() -> Graph:
     mixed = b.add("matmul", b.add("permute", value, axes=[0, 2, 1]), value)
     value = b.add("concatenate", value, b.add("softmax", mixed, axis=2), axis=1)
     b.linear(b.add("mean", value, axes=[1], keep=False), "head", 8, 4)
+    return b.graph()
+
+
+def attention_of(*lead: int, image_shape: tuple[int, int, int] = (8, 8, 3)) -> Graph:
+    """Attention with a mask, and pictures on the first of the axes before the last two.
+
+    Args:
+        lead: Lengths of the others of these axes; together they divide 16.
+        image_shape: (height, width, channels), of 64 numbers for each channel.
+    """
+    b, parts = Builder(image_shape), math.prod(lead)
+    maps = b.convolution(PICTURES, "stem", image_shape[2], 4)
+    tokens = b.add("reshape", maps, shape=[["B", 1], *lead, 16 // parts * 4, 4])
+    query, key, other = (b.linear(tokens, name, 4, 3) for name in ("query", "key", "value"))
+    count = 16 // parts * 4
+    mask = b.constant("float32", (*[1] * len(lead), 1, count, count), [(i % 7) / 3 for i in range(count**2)])
+    value = b.add("attention", query, key, other, mask, scale=0.7, causal=False)
+    b.linear(b.add("reshape", value, shape=[["B", 1], 192]), "head", 192, 4)
     return b.graph()

@@ -58,10 +58,19 @@ def _layer_norm(a: Attributes, inputs: tuple[torch.Tensor, ...]) -> torch.Tensor
 
 
 def _attention(a: Attributes, inputs: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    """With two axes before the last two, whatever there are, as the exporter of ONNX asks for."""
     lead = torch.broadcast_shapes(*(one.shape[:-2] for one in inputs))
-    query, key, value, *masks = [one.expand(*lead, *one.shape[-2:]) for one in inputs]
+    query, key, value, *masks = [_of_two(one.expand(*lead, *one.shape[-2:])) for one in inputs]
     mask = masks[0] if masks else None
-    return F.scaled_dot_product_attention(query, key, value, mask, is_causal=a["causal"], scale=a["scale"])
+    found = F.scaled_dot_product_attention(query, key, value, mask, is_causal=a["causal"], scale=a["scale"])
+    return found if len(lead) == 2 else found.reshape(*lead, *found.shape[-2:])
+
+
+def _of_two(value: torch.Tensor) -> torch.Tensor:
+    """(..., n, d) → (?, ?, n, d)."""
+    while value.dim() < 4:
+        value = value.unsqueeze(-3)
+    return value if value.dim() == 4 else value.flatten(0, -4)
 
 
 def _max_pool2d(a: Attributes, inputs: tuple[torch.Tensor, ...]) -> torch.Tensor:

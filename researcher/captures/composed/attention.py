@@ -14,7 +14,7 @@ class PicturesFirst(nn.MultiheadAttention):
     `batch_first` says, so that no proof could follow the pictures.
     """
 
-    def forward(  # type: ignore[override]
+    def forward(
         self,
         query: torch.Tensor,
         key: torch.Tensor,
@@ -25,7 +25,25 @@ class PicturesFirst(nn.MultiheadAttention):
         average_attn_weights: bool = True,
         is_causal: bool = False,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """As `nn.MultiheadAttention` says, without dropout."""
+        """As `nn.MultiheadAttention` says, without dropout.
+
+        Args:
+            query: (B, T, E), or (T, B, E) where the pictures are not first.
+            key: (B, S, kdim) or (S, B, kdim).
+            value: (B, S, vdim) or (S, B, vdim).
+            key_padding_mask: None; a mask of each picture's own has no rule.
+            need_weights: Whether weights are given.
+            attn_mask: (T, S), the same for all pictures: true where nothing is looked at, or numbers to add.
+            average_attn_weights: Whether weights are means over the heads.
+            is_causal: Whether `attn_mask` is causal, which it says itself.
+
+        Returns:
+            What the queries make of the values, of the shape of `query`; and weights, (B, T, S) or
+            (B, heads, T, S), or None.
+
+        Raises:
+            ValueError: A mask of each picture's own, or values of another number of axes.
+        """
         if key_padding_mask is not None or query.dim() != 3 or (attn_mask is not None and attn_mask.dim() != 2):
             raise ValueError("attention takes batches of three axes, and a mask that is the same for all, or none")
         same = query is key and key is value
@@ -68,4 +86,4 @@ def _weights(query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor | None, 
 def can_be_pictures_first(module: nn.Module) -> bool:
     """Whether a module is torch's own attention, without keys and values that are added to those of the pictures."""
     own = type(module) is nn.MultiheadAttention
-    return own and module.bias_k is None and not module.add_zero_attn  # type: ignore[union-attr]
+    return own and module.bias_k is None and not module.add_zero_attn

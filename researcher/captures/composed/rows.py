@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ _ALIKE = {"expand", "full", "new_full", "new_ones", "new_zeros", "ones", "repeat
 _FILLED = {"fill_value"}
 
 
-def repeated(node: fx.Node, name: str, arguments: dict[str, Operand], given: Any, named: Any) -> Repeated:
+def repeated(node: fx.Node, name: str, arguments: Mapping[str, Operand], given: Any, named: Any) -> Repeated:
     """What an operator makes of constants and the batch size, by what it makes for a batch of one.
 
     Args:

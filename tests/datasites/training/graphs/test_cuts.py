@@ -43,8 +43,15 @@ def test_parts_that_leave_nothing_out_are_found_in_any_order(
 
 @pytest.mark.parametrize(
     "ranges",
-    [[(0, 12, 1)], [(0, 4, 1), (5, 12, 1)], [(0, 4, 1), (3, 12, 1)], [(0, 4, 1), (4, 11, 1)], [(0, 12, 2), (1, 12, 2)]],
-    ids=["all of it", "a gap", "an overlap", "too short", "every second one"],
+    [
+        [(0, 12, 1)],
+        [(0, 4, 1), (5, 12, 1)],
+        [(0, 4, 1), (3, 12, 1)],
+        [(0, 4, 1), (4, 11, 1)],
+        [(0, 12, 2), (1, 12, 2)],
+        [(0, 6, 2), (6, 12, 1)],
+    ],
+    ids=["all of it", "a gap", "an overlap", "too short", "every second one", "every second one, then all"],
 )
 def test_other_slices_stay_slices(ranges: list[tuple[int, int, int]]) -> None:
     assert find_cuts(prove(cut_in(*ranges)).nodes) == {}

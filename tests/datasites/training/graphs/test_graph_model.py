@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from support.clipping_oracle import distance, norm_of, one_by_one
 from support.graph_oracle import RandomGraph, one_at_a_time, pictures_of, weighted
-from support.graphs import Builder, small_graph, windows
+from support.graphs import Builder, attention_of, small_graph, windows
 
 from datasites.training.book_keeping import BookKeeping
 from datasites.training.graphs import GraphModel, functions
@@ -97,6 +97,16 @@ def test_of_no_picture_more_than_the_bound_is_summed(seed: int) -> None:
 def test_random_graphs_use_nearly_every_operator() -> None:
     used = set().union(*(RandomGraph(seed).used for seed in SEEDS))
     assert set(OPERATORS) - used <= {"variance"}
+
+
+@pytest.mark.parametrize("lead", [(), (2,), (2, 4), (2, 1, 2)])
+def test_an_attention_with_any_number_of_axes_before_is_each_pictures_own(lead: tuple[int, ...]) -> None:
+    graph = attention_of(*lead)
+    model, pictures, labels = weighted(graph, 0), pictures_of(graph, 3, 1), torch.tensor([0, 2, 1])
+    torch.testing.assert_close(model(pictures), one_at_a_time(model, pictures), rtol=1e-9, atol=1e-9)
+    expected = one_by_one(model, pictures, labels, 0.05)
+    found = BookKeeping(model, 0.05).clipped_sum(pictures, labels, torch.ones(3, dtype=torch.bool))
+    assert distance(found, expected) <= 1e-5 * norm_of(expected)
 
 
 @pytest.mark.parametrize("graph", [small_graph(), windows()])
@@ -199,7 +209,10 @@ def test_nothing_of_a_graph_but_its_parameters_is_in_a_state() -> None:
     assert set(GraphModel(prove(graph)).state_dict()) == set(graph.parameters)
 
 
-def test_windows_of_padding_alone_are_padded_before_the_library_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("padding", [(2, 2), (2, 0), (0, 2)])
+def test_windows_of_padding_alone_are_padded_before_the_library_is_asked(
+    padding: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[tuple[int, ...]] = []
     convolution = functions.F.conv2d
 
@@ -210,9 +223,9 @@ def test_windows_of_padding_alone_are_padded_before_the_library_is_asked(monkeyp
 
     monkeypatch.setattr(functions.F, "conv2d", noted)
     image, weight, bias = torch.randn(3, 6, 8, 8), torch.randn(2, 6, 1, 1), torch.randn(2)
-    form = {"stride": (1, 1), "padding": (2, 2), "dilation": (1, 1), "groups": 1}
+    form = {"stride": (1, 1), "padding": padding, "dilation": (1, 1), "groups": 1}
     found = FUNCTIONS["conv2d"](form, (image, weight, bias))
-    wanted = convolution(functions.F.pad(image, (2, 2, 2, 2)), weight, bias)
+    wanted = convolution(functions.F.pad(image, (padding[1], padding[1], padding[0], padding[0])), weight, bias)
     torch.testing.assert_close(found, wanted)
     FUNCTIONS["conv2d"]({**form, "padding": (0, 0)}, (image, weight, bias))
     assert asked == [(0, 0), (0, 0)]
