@@ -145,7 +145,7 @@ FAR = torch.zeros(48, 48).masked_fill(MASK, -torch.inf)
 ATTENTIONS: dict[str, Line] = {
     "of three values": lambda n, m: n.first(tokens(m), tokens(m).flip(1), tokens(m).tanh(), need_weights=False)[0],
     "of itself": lambda n, m: of_itself(n, m)[0],
-    "with its weights": lambda n, m: sum(part.sum(-1) for part in of_itself(n, m)),
+    "with its weights": lambda n, m: torch.stack([part.sum(-1) for part in of_itself(n, m)]).sum(0),
     "with weights of each head": lambda n, m: of_itself(n, m, average_attn_weights=False)[1][..., :3],
     "of what is not true": lambda n, m: of_itself(n, m, attn_mask=MASK)[0],
     "weights of what is not true": lambda n, m: of_itself(n, m, attn_mask=MASK)[1],

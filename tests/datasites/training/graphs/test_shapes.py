@@ -21,17 +21,16 @@ def test_as_many_windows_fit_as_torch_makes() -> None:
     for size, kernel, stride, padding, dilation, ceil in _SETTINGS:
         if padding > kernel // 2:  # which pooling refuses
             continue
-        settings = {"stride": stride, "padding": padding, "dilation": dilation}
         try:
-            found = _windows(size, kernel, ceil=ceil, **settings)
+            found = _windows(size, kernel, stride, padding, dilation, ceil=ceil)
         except Refusal:
             found = 0
         try:
-            made = F.max_pool1d(torch.zeros(1, 1, size), kernel, ceil_mode=ceil, **settings).shape[2]
+            made = F.max_pool1d(torch.zeros(1, 1, size), kernel, stride, padding, dilation, ceil).shape[2]
         except RuntimeError:
             made = 0
         if found or not ceil:  # torch takes some windows that reach beyond the last number; those are refused
-            assert found == made, (size, kernel, settings, ceil)
+            assert found == made, (size, kernel, stride, padding, dilation, ceil)
 
 
 @pytest.mark.parametrize("keep", [False, True])
