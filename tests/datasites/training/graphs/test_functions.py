@@ -58,7 +58,7 @@ def bilinear(x: Numbers, size: Sequence[int], corners: bool) -> Numbers:
     return x
 
 
-def normed(x: Numbers, axes: Sequence[int], eps: float) -> Numbers:
+def normed(x: Numbers, axes: tuple[int, ...], eps: float) -> Numbers:
     mean = x.mean(axes, keepdim=True)
     return (x - mean) / ((x - mean).square().mean(axes, keepdim=True) + eps).sqrt()
 
