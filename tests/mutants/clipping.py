@@ -9,8 +9,11 @@ import torch
 import torch.nn.functional as F
 
 from datasites.training import engines
-from datasites.training.book_keeping import embedding, linear, patches
 from datasites.training.book_keeping.book import Book
+from datasites.training.book_keeping.embedding import _Rows
+from datasites.training.book_keeping.gram import GhostNorms, InnerProducts
+from datasites.training.book_keeping.patches import Patches
+from datasites.training.book_keeping.product_sums import SumOfOuterProducts
 from datasites.training.dp_sgd import opacus_hooks
 from datasites.training.dp_sgd.engine_contract import CLIP_MARGIN, clipping_factors
 from datasites.training.dp_sgd.opacus_hooks import OpacusHooks
@@ -185,14 +188,23 @@ def each_layer_alone(patch: Patch) -> None:
     wrapped(ByLayer)(patch)
 
 
-def without_guard(module) -> Callable[[Patch], None]:
+def without_guard(kind: type[GhostNorms]) -> Callable[[Patch], None]:
     """Takes off what rounding can hide from the norms of one kind of layer."""
 
-    def bare(inputs, grad_output, *, rounded):
-        found = torch.linalg.vecdot(inputs.double().flatten(1), grad_output.double().flatten(1))
-        return found.clamp(min=0)
+    class Bare(InnerProducts):
+        are_few = False
 
-    return lambda patch: patch.setattr(module, "square_norms_of", bare)
+        def square_norms(self):
+            found = torch.linalg.vecdot(self.inputs.double().flatten(1), self.grad_output.double().flatten(1))
+            return found.clamp(min=0)
+
+    sound = kind.inner_products
+
+    def inner_products(self):
+        found = sound(self)
+        return found and Bare(found.inputs, found.grad_output, found.rounded)
+
+    return lambda patch: patch.setattr(kind, "inner_products", inner_products)
 
 
 EVERYWHERE = {
@@ -223,9 +235,9 @@ EVERYWHERE = {
     "first of a batch counted twice": wrapped(LastTwice),
 }
 BY_BOOK_KEEPING = {
-    "rounding's allowance missing in linear layers": without_guard(linear),
-    "rounding's allowance missing in convolutions": without_guard(patches),
-    "rounding's allowance missing in embeddings": without_guard(embedding),
+    "rounding's allowance missing in linear layers": without_guard(SumOfOuterProducts),
+    "rounding's allowance missing in convolutions": without_guard(Patches),
+    "rounding's allowance missing in embeddings": without_guard(_Rows),
 }
 
 MUTANTS = [

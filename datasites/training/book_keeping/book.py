@@ -6,13 +6,16 @@ instantiate it: it can say how long each is, and add them up weighted.
 
 from __future__ import annotations
 
-from collections import Counter
+import math
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import Protocol
 
 import torch
 from torch import nn
 
+from datasites.training.book_keeping.gram import GhostNorms, InnerProducts, square_norms_together
+from datasites.training.book_keeping.product_sums import ProductsBeside, SumOfOuterProducts
 from datasites.training.dp_sgd.weighted_sums import square_norms, weighted_sum
 
 # Numbers of a gradient up to which it is measured and summed beside others: a call for each takes longer than its work.
@@ -54,6 +57,11 @@ class InstantiatedGradient:
 
     def __init__(self, gradients: torch.Tensor) -> None:
         self._gradients = gradients
+
+    @property
+    def numbers(self) -> int:
+        """Of each picture's gradient."""
+        return math.prod(self._gradients.shape[1:])
 
     @property
     def rows(self) -> torch.Tensor:
@@ -114,8 +122,12 @@ class Book:
         self._kept: dict[int, list[PerSampleGradient]] = {}
         self._announced: Counter[int] = Counter()
         self._square_norms: list[torch.Tensor] = []
+        # What is small waits until the pass is over, and is measured and summed as one.
         self._small: dict[int, int] = {}
-        self._beside: torch.Tensor | None = None  # all small gradients' rows, measured and summed as one
+        self._beside: torch.Tensor | None = None
+        self._products: list[int] = []
+        self._products_beside: ProductsBeside | None = None
+        self._inner_products: defaultdict[object, list[InnerProducts]] = defaultdict(list)
 
     def is_trained(self, tensor: object) -> bool:
         """Whether `tensor` is a trained parameter or computed from such alone."""
@@ -167,6 +179,14 @@ class Book:
         if self._small:
             self._beside = torch.cat([self._kept.pop(key).pop().rows for key in self._small], dim=1)  # type: ignore[attr-defined]
             self._add(square_norms(self._beside))
+        if len(self._products) > 1:
+            self._products_beside = ProductsBeside([self._kept.pop(key).pop() for key in self._products])  # type: ignore[misc]
+            self._add(self._products_beside.square_norms())
+        elif self._products:
+            self._add(self._kept[self._products[0]][0].square_norms())
+        for layers in self._inner_products.values():
+            self._add(square_norms_together(layers) if len(layers) > 1 else layers[0].square_norms())
+        self._inner_products.clear()
         if not self._square_norms:
             device = self._parameters[0].device if self._parameters else torch.device("cpu")
             return torch.zeros(self.pictures, dtype=torch.float64, device=device)
@@ -182,7 +202,7 @@ class Book:
             float64, one of each parameter's shape, in the parameters' order.
         """
         sums = []
-        small = self._small_sums(factors)
+        small = self._small_sums(factors) | self._sums_of_products(factors)
         for parameter in self._parameters:
             kept = self._kept.pop(id(parameter), [])
             if id(parameter) in small:
@@ -199,10 +219,18 @@ class Book:
             self._count(id(parameter), gradient)
 
     def _count(self, key: int, gradient: PerSampleGradient) -> None:
-        if isinstance(gradient, InstantiatedGradient) and gradient.rows.shape[1] <= _SMALL:
-            self._small[key] = gradient.rows.shape[1]
+        if isinstance(gradient, InstantiatedGradient) and gradient.numbers <= _SMALL:
+            self._small[key] = gradient.numbers
+        elif isinstance(gradient, SumOfOuterProducts) and gradient.is_one_small_product:
+            self._products.append(key)
         else:
-            self._add(gradient.square_norms())
+            found = gradient.inner_products() if isinstance(gradient, GhostNorms) else None
+            if found is None:
+                self._add(gradient.square_norms())
+            elif found.are_few:
+                self._inner_products[found.inputs.shape[1], found.inputs.dtype].append(found)
+            else:
+                self._add(found.square_norms())
 
     def _add(self, square_norms: torch.Tensor) -> None:
         self._square_norms.append(square_norms)
@@ -214,6 +242,14 @@ class Book:
         together = weighted_sum(self._beside, factors)
         self._beside = None
         return dict(zip(self._small, together.split(list(self._small.values())), strict=True))
+
+    def _sums_of_products(self, factors: torch.Tensor) -> dict[int, torch.Tensor]:
+        """The sums of all single products that are small, by parameter."""
+        if self._products_beside is None:
+            return {}
+        found = self._products_beside.weighted_sums(factors)
+        self._products_beside = None
+        return dict(zip(self._products, found, strict=True))
 
     def _behind(self, weight: torch.Tensor) -> list[nn.Parameter]:
         computed = self.computed.get(id(weight))

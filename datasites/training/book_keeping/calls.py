@@ -40,7 +40,8 @@ def full(tensor: torch.Tensor) -> torch.Tensor:
     Args:
         tensor: Of any shape.
     """
-    return tensor.to(full_dtype(tensor))
+    wanted = full_dtype(tensor)
+    return tensor if tensor.dtype == wanted else tensor.to(wanted)
 
 
 def full_dtype(tensor: torch.Tensor) -> torch.dtype:

@@ -118,6 +118,8 @@ def _used_taps(call: ConvolutionCall, inputs: torch.Tensor, grad_output: torch.T
 
     A kernel of 5 on a picture of 2 has two taps that only ever see padding: their gradient is zero.
     """
+    if math.prod(call.shape[2:]) == 1:
+        return None
     used = []
     settings = (call.shape[2:], call.stride, call.padding, call.dilation, inputs.shape[2:], grad_output.shape[2:])
     for kernel, stride, padding, step, size, positions in zip(*settings, strict=True):
@@ -165,7 +167,7 @@ class _Convolution(torch.autograd.Function):
         ctx.call, ctx.dtype = call, inputs.dtype
         inputs = inputs.to(working_dtype(inputs))
         ctx.save_for_backward(inputs)
-        ctx.weight = call.weight.detach().to(inputs.dtype)  # cast once for both ways
+        ctx.weight = call.weight.to(inputs.dtype)  # cast once for both ways
         bias = None if call.bias is None else call.bias.to(inputs.dtype)
         settings = (call.stride, call.padding, call.dilation, False, [0] * len(call.stride), call.groups)
         return torch.convolution(inputs, ctx.weight, bias, *settings)

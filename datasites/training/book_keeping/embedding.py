@@ -10,7 +10,7 @@ import torch.nn.functional as F  # noqa: N812
 
 from datasites.training.book_keeping.book import Book, InstantiatedGradient
 from datasites.training.book_keeping.calls import check_rows, full, name_of, positions_by_picture
-from datasites.training.book_keeping.gram import gram, roundings, square_norms_of
+from datasites.training.book_keeping.gram import GhostNorms, InnerProducts, gram, roundings
 from datasites.training.dp_sgd.weighted_sums import full_precision, only_weighted
 from policies.errors import PlanError
 
@@ -86,7 +86,7 @@ class _Embedding(torch.autograd.Function):
         return None, None, None
 
 
-class _Rows:
+class _Rows(GhostNorms):
     """An embedding's weight as a use.
 
     Args:
@@ -100,10 +100,10 @@ class _Rows:
         self._grad_output = grad_output
         self._shape = shape
 
-    def square_norms(self) -> torch.Tensor:
-        """See `PerSampleGradient`."""
+    def inner_products(self) -> InnerProducts:
+        """See `GhostNorms`."""
         same = (self._tokens[:, :, None] == self._tokens[:, None, :]).to(self._grad_output.dtype)
-        return square_norms_of(same, gram(self._grad_output), rounded=roundings(self._shape[1]))
+        return InnerProducts(same, gram(self._grad_output), roundings(self._shape[1]))
 
     def per_picture(self) -> torch.Tensor:
         """See `PerSampleGradient`."""

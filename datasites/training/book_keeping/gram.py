@@ -8,6 +8,9 @@ Differentially Private Learners", ICLR 2022). The figures here are argued for in
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 
@@ -37,6 +40,62 @@ _MULTIPLICATIONS_PER_NUMBER = 40.0
 _SLOWER_APART = 1.6
 # How many times the size of its inputs and outputs a layer's written gradients may take.
 _MEMORY = 4
+# Inner products of a layer up to which they wait for other layers' and are measured with these: a call on so few takes
+# longer than its work.
+_FEW = 1 << 16
+
+
+@dataclass(frozen=True)
+class InnerProducts:
+    """What a layer's ghost norms are made of.
+
+    Attributes:
+        inputs: float32, (B, T, T), inner products of a picture's inputs, as `gram` gives them.
+        grad_output: float32, (B, T, T), those of the gradients with respect to its outputs.
+        rounded: How far the inner products of both can be off together, in units in the last place: see `roundings`.
+    """
+
+    inputs: torch.Tensor
+    grad_output: torch.Tensor
+    rounded: int
+
+    @property
+    def are_few(self) -> bool:
+        """Whether they are better measured with those of other layers."""
+        return self.inputs.numel() <= _FEW
+
+    def square_norms(self) -> torch.Tensor:
+        """See `square_norms_of`."""
+        return square_norms_of(self.inputs, self.grad_output, rounded=self.rounded)
+
+
+class GhostNorms(ABC):
+    """Gradients whose norms are made of inner products."""
+
+    @abstractmethod
+    def inner_products(self) -> InnerProducts | None:
+        """Of each picture's inputs, and of the gradients with respect to its outputs; None where norms need none."""
+
+    def square_norms(self) -> torch.Tensor:
+        """See `PerSampleGradient.square_norms`."""
+        if (found := self.inner_products()) is None:
+            raise NotImplementedError
+        return found.square_norms()
+
+
+def square_norms_together(layers: Sequence[InnerProducts]) -> torch.Tensor:
+    """Squared norms of several layers, each as `square_norms_of` gives it.
+
+    Args:
+        layers: L, all of B pictures and T positions.
+
+    Returns:
+        float64, (L, B).
+    """
+    inputs, grad_output = torch.cat([one.inputs for one in layers]), torch.cat([one.grad_output for one in layers])
+    rounded = torch.tensor([layer.rounded for layer in layers], dtype=torch.float64, device=inputs.device)
+    pictures = len(layers[0].inputs)
+    return square_norms_of(inputs, grad_output, rounded=rounded.repeat_interleave(pictures)).view(-1, pictures)
 
 
 def gram(vectors: torch.Tensor) -> torch.Tensor:
@@ -66,7 +125,7 @@ def roundings(width: int) -> int:
     return min(joined, _CHAIN) + math.ceil(joined / _CHAIN) + math.ceil(width / _JOINED) - 2
 
 
-def square_norms_of(inputs: torch.Tensor, grad_output: torch.Tensor, *, rounded: int) -> torch.Tensor:
+def square_norms_of(inputs: torch.Tensor, grad_output: torch.Tensor, *, rounded: int | torch.Tensor) -> torch.Tensor:
     """Squared norms of the sums of outer products, from the two matrices of inner products.
 
     Guarantees:
@@ -80,6 +139,7 @@ def square_norms_of(inputs: torch.Tensor, grad_output: torch.Tensor, *, rounded:
         inputs: float32, (B, T, T), inner products of a picture's inputs, as `gram` gives them.
         grad_output: float32, (B, T, T), those of the gradients with respect to its outputs.
         rounded: How far the inner products of both can be off together, in units in the last place: see `roundings`.
+            For all pictures, or float64, (B,).
 
     Returns:
         float64, (B,).

@@ -21,15 +21,9 @@ from datasites.training.book_keeping.calls import (
     without_autocast,
     working_dtype,
 )
-from datasites.training.book_keeping.gram import (
-    gram,
-    roundings,
-    square_norms_of,
-    square_norms_of_one,
-    writing_out_is_better,
-)
-from datasites.training.book_keeping.product_sums import MOST_POSITIONS, sum_of_products
-from datasites.training.dp_sgd.weighted_sums import full_precision, square_norms
+from datasites.training.book_keeping.gram import writing_out_is_better
+from datasites.training.book_keeping.product_sums import MOST_POSITIONS, SumOfOuterProducts
+from datasites.training.dp_sgd.weighted_sums import full_precision
 
 _ALIGNMENT_BYTES = 16
 
@@ -86,7 +80,7 @@ class _Linear(torch.autograd.Function):
         inputs = inputs.to(working_dtype(inputs))
         if call.book.is_trained(call.weight):
             ctx.save_for_backward(inputs)
-        ctx.weight = call.weight.detach().to(inputs.dtype)  # cast once for both ways
+        ctx.weight = call.weight.to(inputs.dtype)  # cast once for both ways
         bias = None if call.bias is None else call.bias.to(inputs.dtype)
         return _outputs(inputs, ctx.weight, bias)
 
@@ -130,37 +124,3 @@ def _weight_gradient(call: _Call, inputs: torch.Tensor, grad_output: torch.Tenso
     ):
         return InstantiatedGradient(gradient.per_picture())
     return gradient
-
-
-class SumOfOuterProducts:
-    """Gradients each of which is a sum over positions of an output's gradient times an input.
-
-    Args:
-        inputs: float32, (B, T, d).
-        grad_output: float32, (B, T, p), gradients with respect to the outputs.
-    """
-
-    def __init__(self, inputs: torch.Tensor, grad_output: torch.Tensor) -> None:
-        self._inputs = inputs
-        self._grad_output = grad_output
-
-    def square_norms(self) -> torch.Tensor:
-        """See `PerSampleGradient.square_norms`."""
-        if self._inputs.shape[1] == 1:  # a single product is as long as its factors' lengths say
-            return square_norms_of_one(square_norms(self._inputs), square_norms(self._grad_output))
-        rounded = roundings(self._inputs.shape[2]) + roundings(self._grad_output.shape[2])
-        return square_norms_of(gram(self._inputs), gram(self._grad_output), rounded=rounded)
-
-    def per_picture(self) -> torch.Tensor:
-        """See `PerSampleGradient.per_picture`."""
-        return torch.bmm(self._grad_output.transpose(1, 2), self._inputs)
-
-    def weighted_sum(self, factors: torch.Tensor) -> torch.Tensor:
-        """See `PerSampleGradient.weighted_sum`."""
-        rows, positions = (self._inputs, self._grad_output), self._inputs.shape[1]
-        return sum_of_products(*rows, factors, positions=positions, product=_product)
-
-
-def _product(inputs: torch.Tensor, grad_output: torch.Tensor) -> torch.Tensor:
-    """(N, T, d) and (N, T, p) → (p, d)."""
-    return grad_output.flatten(0, 1).t() @ inputs.flatten(0, 1)

@@ -21,6 +21,10 @@ from datasites.training.book_keeping.calls import (
 
 # From so many positions on, two passes over the inputs are quicker than torch's kernel for channels side by side.
 _MANY_POSITIONS = 256
+# So few channels of one pixel are fewer than a processor adds at once; of so many lines, adding up a line's pixels
+# costs little beside adding up the lines.
+_FEW_CHANNELS = 32
+_MANY_LINES = 32
 # Products that are written before they are added up, so that they stay in a processor's cache.
 _BLOCK = 1 << 16
 
@@ -88,14 +92,17 @@ class _Call:
 
     def affine(self, dtype: torch.dtype) -> tuple[torch.Tensor | None, torch.Tensor | None]:
         """Scale and shift in the precision of the computation."""
-        weight, bias = (None if t is None else t.detach().to(dtype) for t in (self.weight, self.bias))
-        return weight, bias
+        return _in(dtype, self.weight), _in(dtype, self.bias)
 
     def enter(self, scales: torch.Tensor, shifts: torch.Tensor) -> None:
         """Enters rows of gradients, (V * B, *shape) each, of what is trained."""
         for tensor, rows in ((self.weight, scales), (self.bias, shifts)):
             if tensor is not None and self.book.is_trained(tensor):
                 self.book.enter(tensor, InstantiatedGradient(summed_over_views(rows, self.book)))
+
+
+def _in(dtype: torch.dtype, tensor: torch.Tensor | None) -> torch.Tensor | None:
+    return tensor if tensor is None or tensor.dtype == dtype else tensor.to(dtype)
 
 
 def _checked(
@@ -127,8 +134,9 @@ class _GroupNorm(torch.autograd.Function):
         call, (inputs, means, scales) = ctx.call, ctx.saved_tensors
         backward = _by_channel_backward if ctx.by_channel else _by_row_backward
         with without_autocast(grad_output):
-            weight = call.affine(full(inputs).dtype)[0]
-            found, by_scale, by_shift = backward(full(inputs), full(grad_output), means, scales, weight, ctx.groups)
+            values = full(inputs)
+            weight = _in(values.dtype, call.weight)
+            found, by_scale, by_shift = backward(values, full(grad_output), means, scales, weight, ctx.groups)
             call.enter(by_scale, by_shift)
             return None, found.to(ctx.dtype), None, None
 
@@ -177,15 +185,15 @@ def _by_channel_backward(
     grad_output = grad_output.contiguous(memory_format=torch.channels_last)
     rows, channels = values.shape[:2]
     size = math.prod(values.shape[2:])
-    products, shifts = (sums.view(rows, groups, -1) for sums in _summed_by_channel(values, grad_output))
+    products, shifts = _summed_by_channel(values, grad_output).view(2, rows, groups, -1).unbind()
     each_mean, each_scale = means.unsqueeze(2), scales.unsqueeze(2)
     if size < _MANY_POSITIONS:
         settings = (rows, channels, size, groups, [True, False, False])
         found = torch.ops.aten.native_group_norm_backward(grad_output, values, means, scales, weight, *settings)[0]
     else:
         found = _from_sums(values, grad_output, products, shifts, each_mean, each_scale, weight)
-    by_scale = ((products - shifts * each_mean) * each_scale).view(rows, channels)
-    return found, by_scale, shifts.view(rows, channels)
+    by_scale = torch.addcmul(products, shifts, each_mean, value=-1).mul_(each_scale)
+    return found, by_scale.view(rows, channels), shifts.view(rows, channels)
 
 
 def _from_sums(
@@ -211,16 +219,19 @@ def _from_sums(
     return torch.addcmul(c, values, b).addcmul_(grad_output, a)
 
 
-def _summed_by_channel(values: torch.Tensor, grad_output: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Each row's sums over positions of gradient times value, and of gradients: (N, C, H, W) twice → (N, C) twice."""
-    rows, channels = values.shape[:2]
-    products, shifts = values.new_empty(rows, channels), values.new_empty(rows, channels)
-    together = max(1, _BLOCK // max(1, math.prod(values.shape[1:])))
-    parts = (tensor.split(together) for tensor in (values, grad_output, products, shifts))
-    for own, gradients, product, shift in zip(*parts, strict=True):
-        torch.sum(own * gradients, dim=(2, 3), out=product)
-        torch.sum(gradients, dim=(2, 3), out=shift)
-    return products, shifts
+def _summed_by_channel(values: torch.Tensor, grad_output: torch.Tensor) -> torch.Tensor:
+    """Each row's sums over positions of gradient times value, and of gradients: (N, C, H, W) twice → (2, N, C)."""
+    rows, channels, height, width = values.shape
+    # Few channels do not fill what is added at once: then those of all pixels of a line are, and the lines' sums last.
+    together = width * channels if channels < _FEW_CHANNELS and height >= _MANY_LINES else channels
+    own, gradients = (tensor.permute(0, 2, 3, 1).reshape(rows, -1, together) for tensor in (values, grad_output))
+    sums = values.new_empty(2, rows, together)
+    step = max(1, _BLOCK // max(1, own[0].numel()))
+    for start in range(0, rows, step):
+        some = slice(start, start + step)
+        torch.sum(own[some] * gradients[some], dim=1, out=sums[0, some])
+        torch.sum(gradients[some], dim=1, out=sums[1, some])
+    return sums if together == channels else sums.view(2, rows, width, channels).sum(dim=2)
 
 
 class _LayerNorm(torch.autograd.Function):

@@ -10,9 +10,8 @@ import torch.nn.functional as F  # noqa: N812
 
 from datasites.training.book_keeping.book import Book, InstantiatedGradient, PerSampleGradient
 from datasites.training.book_keeping.calls import summed_over_views
-from datasites.training.book_keeping.gram import gram, roundings, square_norms_of, writing_out_is_better
-from datasites.training.book_keeping.linear import SumOfOuterProducts
-from datasites.training.book_keeping.product_sums import MOST_POSITIONS, sum_of_products
+from datasites.training.book_keeping.gram import GhostNorms, InnerProducts, gram, roundings, writing_out_is_better
+from datasites.training.book_keeping.product_sums import MOST_POSITIONS, SumOfOuterProducts, sum_of_products
 
 _backward = torch.ops.aten.convolution_backward
 # Multiplications from which one picture alone keeps the processor as busy as a group among many; measured. Groups of
@@ -101,7 +100,7 @@ def weight_gradient(call: ConvolutionCall, inputs: torch.Tensor, grad_output: to
     return gradient
 
 
-class Patches:
+class Patches(GhostNorms):
     """A convolution's weight: at each position a product of an output's gradient and a patch of the input.
 
     Args:
@@ -163,14 +162,12 @@ class Patches:
         one_pixel = all(size == 1 for size in self._kernel) and self._slides and not any(self._call.padding)
         return one_pixel and self._call.groups == 1
 
-    def square_norms(self) -> torch.Tensor:
-        """See `PerSampleGradient.square_norms`."""
+    def inner_products(self) -> InnerProducts:
+        """See `GhostNorms.inner_products`."""
         grad_output = gram(self._by_picture(self._grad_output.flatten(2)))
         channels, taps = self._inputs.shape[1], math.prod(self._kernel)
         patches = roundings(channels) + taps - 1 if self._slides else roundings(channels * taps)
-        return square_norms_of(
-            self._gram_of_patches(), grad_output, rounded=patches + roundings(self._grad_output.shape[1])
-        )
+        return InnerProducts(self._gram_of_patches(), grad_output, patches + roundings(self._grad_output.shape[1]))
 
     def per_picture(self) -> torch.Tensor:
         """See `PerSampleGradient.per_picture`."""

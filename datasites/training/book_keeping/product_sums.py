@@ -1,20 +1,30 @@
-"""Sums over pictures of products of gradients and inputs, so few at a time that rounding cannot move them far."""
+"""Products of gradients and inputs: sums over pictures, so few at a time that rounding cannot move them far."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 
-from datasites.training.book_keeping.gram import MOST_CANCELLATION
-from datasites.training.dp_sgd.weighted_sums import TOGETHER, only_weighted
+from datasites.training.book_keeping.gram import (
+    MOST_CANCELLATION,
+    GhostNorms,
+    InnerProducts,
+    gram,
+    roundings,
+    square_norms_of_one,
+)
+from datasites.training.dp_sgd.weighted_sums import TOGETHER, kept_bits, only_kept, square_norms
 
 # Additions in one product times the length, in bounds C, that what is added up can have on the way: rounding in
 # float32 then moves it by at most 2^-23 of this, 0.0026 C. See docs/explanation-floating-point.md.
 _MOST_ROUNDING = 21_000
 # Above this many positions, one picture alone would take more.
 MOST_POSITIONS = 1024
+# Numbers of a layer's inputs and outputs up to which they are put beside other layers': a call on so few takes longer
+# than its work.
+_FEW = 1 << 17
 
 _Product = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -49,17 +59,112 @@ def sum_of_products(
         float64.
     """
     pictures = len(factors)
-    parts = factors.to(grad_output.dtype).tensor_split(math.ceil(pictures / pictures_together(positions)))
-    views, start = len(grad_output) // pictures, 0
-    sums: list[torch.Tensor] = []
-    for part in parts:
-        own, stop = part.repeat(views), start + len(part)
+    views, start, total = len(grad_output) // pictures, 0, torch.zeros(())
+    weights, kept = factors.to(grad_output.dtype), kept_bits(factors, grad_output.dtype)
+    parts = math.ceil(pictures / pictures_together(positions))
+    for stop in [pictures * part // parts for part in range(1, parts + 1)]:
         a, g = (_of_pictures(rows, pictures, start, stop) for rows in (inputs, grad_output))
-        weighted = only_weighted(g, own).mul_(own.view(-1, *[1] * (g.dim() - 1)))
-        found = product(only_weighted(a, own), weighted)
-        sums = [sums[0].add_(found)] if sums else [found.to(torch.float64)]
+        own, bits = weights[start:stop], kept[start:stop]
+        if views > 1:
+            own, bits = own.repeat(views), bits.repeat(views)
+        weighted = only_kept(g, bits).mul_(own.view(-1, *[1] * (g.dim() - 1)))
+        found = product(only_kept(a, bits), weighted)
+        total = total.add_(found) if start else found.to(torch.float64, copy=True)
         start = stop
-    return sums[0]
+    return total
+
+
+class SumOfOuterProducts(GhostNorms):
+    """Gradients each of which is a sum over positions of an output's gradient times an input.
+
+    Args:
+        inputs: float32, (B, T, d).
+        grad_output: float32, (B, T, p), gradients with respect to the outputs.
+    """
+
+    def __init__(self, inputs: torch.Tensor, grad_output: torch.Tensor) -> None:
+        self._inputs = inputs
+        self._grad_output = grad_output
+
+    @property
+    def is_one_small_product(self) -> bool:
+        """Whether there is a single position, and few numbers."""
+        return self._inputs.shape[1] == 1 and max(self._inputs.numel(), self._grad_output.numel()) <= _FEW
+
+    def inner_products(self) -> InnerProducts | None:
+        """See `GhostNorms.inner_products`."""
+        if self._inputs.shape[1] == 1:  # a single product is as long as its factors' lengths say
+            return None
+        rounded = roundings(self._inputs.shape[2]) + roundings(self._grad_output.shape[2])
+        return InnerProducts(gram(self._inputs), gram(self._grad_output), rounded)
+
+    def square_norms(self) -> torch.Tensor:
+        """See `PerSampleGradient.square_norms`."""
+        if self._inputs.shape[1] > 1:
+            return super().square_norms()
+        return square_norms_of_one(square_norms(self._inputs), square_norms(self._grad_output))
+
+    def per_picture(self) -> torch.Tensor:
+        """See `PerSampleGradient.per_picture`."""
+        return torch.bmm(self._grad_output.transpose(1, 2), self._inputs)
+
+    def weighted_sum(self, factors: torch.Tensor) -> torch.Tensor:
+        """See `PerSampleGradient.weighted_sum`."""
+        rows, positions = (self._inputs, self._grad_output), self._inputs.shape[1]
+        return sum_of_products(*rows, factors, positions=positions, product=_product)
+
+
+class ProductsBeside:
+    """Several layers' single products, measured and summed together.
+
+    Args:
+        layers: L, each `is_one_small_product`, of the same pictures and precision.
+    """
+
+    def __init__(self, layers: Sequence[SumOfOuterProducts]) -> None:
+        self._widths = [layer._inputs.shape[2] for layer in layers]
+        self._heights = [layer._grad_output.shape[2] for layer in layers]
+        self._inputs = torch.cat([layer._inputs for layer in layers], dim=2).squeeze(1)
+        self._grad_output = torch.cat([layer._grad_output for layer in layers], dim=2).squeeze(1)
+
+    def square_norms(self) -> torch.Tensor:
+        """Each layer's and picture's squared norm, float64, (L, B), as `SumOfOuterProducts.square_norms` gives it."""
+        inputs = _square_lengths(self._inputs, self._widths)
+        return square_norms_of_one(inputs, _square_lengths(self._grad_output, self._heights))
+
+    def weighted_sums(self, factors: torch.Tensor) -> list[torch.Tensor]:
+        """Each layer's `PerSampleGradient.weighted_sum`.
+
+        Args:
+            factors: float64, (B,); 0, or at least the smallest normal float32.
+
+        Returns:
+            float64, L of (p, d).
+        """
+        weights, kept = factors.to(self._inputs.dtype), kept_bits(factors, self._inputs.dtype)
+        inputs, grad_output = only_kept(self._inputs, kept), only_kept(self._grad_output, kept).mul_(weights[:, None])
+        sizes = [height * width for height, width in zip(self._heights, self._widths, strict=True)]
+        total, found = torch.zeros(()), inputs.new_empty(sum(sizes))
+        layers = zip(found.split(sizes), self._heights, self._widths, strict=True)
+        out = [part.view(height, width) for part, height, width in layers]
+        for start in range(0, len(factors), TOGETHER):
+            a = inputs[start : start + TOGETHER].split(self._widths, dim=1)
+            g = grad_output[start : start + TOGETHER].t().split(self._heights)
+            for one, own, gradients in zip(out, a, g, strict=True):
+                torch.mm(gradients, own, out=one)
+            total = total.add_(found) if start else found.to(torch.float64, copy=True)
+        return [part.view_as(one) for part, one in zip(total.split(sizes), out, strict=True)]
+
+
+def _square_lengths(rows: torch.Tensor, sizes: list[int]) -> torch.Tensor:
+    """Squared lengths of parts of rows, (B, sum of sizes) → float64, (number of sizes, B)."""
+    squares = rows.to(torch.float64, copy=True).square_()
+    return torch.stack([part.sum(dim=1) for part in squares.split(sizes, dim=1)])
+
+
+def _product(inputs: torch.Tensor, grad_output: torch.Tensor) -> torch.Tensor:
+    """(N, T, d) and (N, T, p) → (p, d)."""
+    return grad_output.flatten(0, 1).t() @ inputs.flatten(0, 1)
 
 
 def _of_pictures(rows: torch.Tensor, pictures: int, start: int, stop: int) -> torch.Tensor:

@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from support.clipping_oracle import distance, norm_of, one_by_one
 from torch import nn
 
-from datasites.training.book_keeping import BookKeeping, patches
+from datasites.training.book_keeping import BookKeeping, patches, product_sums
+from datasites.training.book_keeping import gram as gram_rules
 from datasites.training.book_keeping.gram import gram, roundings, square_norms_of
 from policies.errors import PlanError
 
@@ -293,7 +294,7 @@ def test_kernels_of_own_channels_give_the_sum_of_each_gradient_clipped_alone(nam
 
 
 @pytest.mark.parametrize("affine", [True, False])
-@pytest.mark.parametrize("size", [7, 16, 21])
+@pytest.mark.parametrize("size", [7, 16, 21, 35])
 @pytest.mark.parametrize("channels", [4, 16, 96])
 def test_norms_beside_each_other_in_memory_have_each_pictures_gradient(channels, size, affine):
     torch.manual_seed(channels)
@@ -309,6 +310,44 @@ def test_norms_beside_each_other_in_memory_have_each_pictures_gradient(channels,
     together = BookKeeping(model, 1e6).clipped_sum(images.to(memory_format=torch.channels_last), LABELS)
     expected = one_by_one(double, images.double(), LABELS, 1e6)
     assert distance(together, expected) <= 1e-5 * norm_of(expected)
+
+
+class ManySmall(nn.Module):
+    """Layers of one position and of few, whose inner products and products wait for each other; one in float64."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv2d(2, 48, 4, 4)
+        self.few = nn.Sequential(*(nn.Conv2d(48, 48, size, padding=size // 2) for size in (1, 3, 1)))
+        self.fewer = nn.Sequential(nn.Conv2d(48, 64, 2), nn.Flatten(), nn.Linear(64, 50), nn.Tanh(), nn.Linear(50, 40))
+        self.exact = nn.Linear(40, 30).double()
+        self.head = nn.Linear(30, CLASSES)
+
+    def forward(self, images):
+        features = self.fewer(torch.tanh(self.few(torch.tanh(self.first(images)))))
+        return self.head(torch.tanh(self.exact(features.double())).to(images.dtype))
+
+
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last], ids=["contiguous", "channels_last"])
+@pytest.mark.parametrize("places", [1, 6, 131])
+def test_small_layers_have_together_the_norms_and_sums_that_they_have_alone(monkeypatch, places, order):
+    torch.manual_seed(9)
+    model, labels = ManySmall().to(memory_format=order), torch.arange(places) % CLASSES
+    images = torch.randn(places, 2, 8, 8).to(memory_format=order)
+    images[places // 2] = torch.nan
+    counted = torch.arange(places) % 3 != 1
+    norms, sums = BookKeeping(model, 0.1).norms_and_sum(images, labels, counted)
+    for module in (gram_rules, product_sums):
+        monkeypatch.setattr(module, "_FEW", 0)
+    alone, apart = BookKeeping(model, 0.1).norms_and_sum(images, labels, counted)
+    assert torch.allclose(norms, alone, rtol=1e-14, atol=0, equal_nan=True)
+    assert distance(sums, apart) <= 1e-6 * norm_of(apart)
+    counted[places // 2] = False
+    if counted.any():
+        expected = one_by_one(model.double(), images[counted].double(), labels[counted], 0.1)
+        assert distance(sums, expected) <= 1e-5 * norm_of(expected)
+    else:
+        assert norm_of(sums) == 0
 
 
 @pytest.mark.filterwarnings(UNEVEN)

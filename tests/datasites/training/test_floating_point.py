@@ -16,9 +16,8 @@ from torch.nn.grad import conv2d_weight
 from datasites.training.book_keeping import BookKeeping, patches
 from datasites.training.book_keeping.book import Book
 from datasites.training.book_keeping.gram import MOST_CANCELLATION
-from datasites.training.book_keeping.linear import SumOfOuterProducts
 from datasites.training.book_keeping.patches import ConvolutionCall, Patches
-from datasites.training.book_keeping.product_sums import pictures_together
+from datasites.training.book_keeping.product_sums import SumOfOuterProducts, pictures_together
 from datasites.training.dp_sgd import opacus_hooks
 from datasites.training.dp_sgd.engine_contract import clipping_factors
 from datasites.training.dp_sgd.weighted_sums import full_precision, square_norms, weighted_sum

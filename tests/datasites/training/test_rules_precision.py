@@ -16,8 +16,8 @@ from datasites.training.book_keeping import BookKeeping
 from datasites.training.book_keeping.book import Book
 from datasites.training.book_keeping.embedding import _Rows
 from datasites.training.book_keeping.gram import writing_out_is_better
-from datasites.training.book_keeping.linear import SumOfOuterProducts
 from datasites.training.book_keeping.patches import ConvolutionCall, Patches
+from datasites.training.book_keeping.product_sums import SumOfOuterProducts
 
 FAR = 1e9
 PICTURES = 3
