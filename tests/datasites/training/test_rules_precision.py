@@ -15,9 +15,9 @@ from torch import nn
 from datasites.training.book_keeping import BookKeeping
 from datasites.training.book_keeping.book import Book
 from datasites.training.book_keeping.embedding import _Rows
-from datasites.training.book_keeping.gram import writing_out_is_better
+from datasites.training.book_keeping.gram import GhostNorms, square_norms_together, writing_out_is_better
 from datasites.training.book_keeping.patches import ConvolutionCall, Patches
-from datasites.training.book_keeping.product_sums import SumOfOuterProducts
+from datasites.training.book_keeping.product_sums import ProductsBeside, SumOfOuterProducts
 
 FAR = 1e9
 PICTURES = 3
@@ -178,3 +178,52 @@ def test_a_linear_layer_on_pixels_sums_what_its_pictures_add(order, views):
     found = patches.weighted_sum(factors)
     assert found.shape == weight.shape and found.dtype == torch.float64
     torch.testing.assert_close(found, expected, rtol=0.0, atol=1e-6 * float(expected.norm()))
+
+
+def weights_of(uses: list[SumOfOuterProducts]) -> Book:
+    """A book in which each of these is of a weight of its own."""
+    weights = {str(number): nn.Parameter(torch.zeros(1)) for number in range(len(uses))}
+    book = Book(weights, pictures=PICTURES, views=1)
+    for weight, use in zip(weights.values(), uses, strict=True):
+        book.announce(weight)
+        book.enter(weight, use)
+    return book
+
+
+@pytest.mark.parametrize("times", [1, 13, 200, 10**6])
+def test_layers_that_are_measured_together_keep_each_their_own_guard(times: int) -> None:
+    torch.manual_seed(10)
+    uses: list[GhostNorms] = [
+        of_linear(width, 64, outputs, times) for width, outputs in ((3, 2), (700, 90), (40, 2000))
+    ]
+    uses.append(of_convolution(3, 1, 10, times))
+    products = [use.inner_products() for use in uses]
+    assert len({found.rounded for found in products if found is not None}) == 4
+    together = square_norms_together([found for found in products if found is not None])
+    assert torch.equal(together, torch.stack([use.square_norms() for use in uses]))
+
+
+def test_a_layer_in_float32_keeps_its_guard_beside_one_in_float64() -> None:
+    torch.manual_seed(11)
+    single, double = of_linear(40, 64, 24, 10**6), of_linear(40, 64, 24, 2)
+    double = SumOfOuterProducts(double._inputs.double(), double._grad_output.double())
+    both = single.square_norms() + double.square_norms()
+    assert torch.allclose(weights_of([single, double]).square_norms(), both, rtol=1e-14)
+    assert (weights_of([double, single]).square_norms() > double.square_norms()).all()
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_factor_beyond_what_float32_can_clip_makes_a_length_infinite_beside_other_layers_too(place: int) -> None:
+    sizes = [(1.0, 1.0)] * 3
+    for huge in ((3e19, 1e-30), (1e-30, 3e19), (torch.nan, 1.0)):
+        layers = [
+            SumOfOuterProducts(torch.full((PICTURES, 1, 4), first), torch.full((PICTURES, 1, 5), second))
+            for first, second in [*sizes[:place], huge, *sizes[place:]]
+        ]
+        layers[place]._inputs[1:] = layers[place]._grad_output[1:] = 1.0
+        beside, book = ProductsBeside(layers), weights_of(layers)
+        assert torch.equal(beside.square_norms(), torch.stack([layer.square_norms() for layer in layers]))
+        norms = book.square_norms().sqrt()
+        assert norms.tolist() == [torch.inf] + [pytest.approx(80**0.5)] * (PICTURES - 1)
+        factors = torch.tensor([0.0, 1.0, 0.5], dtype=torch.float64)
+        assert all(torch.equal(part, torch.full((5, 4), 1.5)) for part in beside.weighted_sums(factors))
