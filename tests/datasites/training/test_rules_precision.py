@@ -227,3 +227,18 @@ def test_a_factor_beyond_what_float32_can_clip_makes_a_length_infinite_beside_ot
         assert norms.tolist() == [torch.inf] + [pytest.approx(80**0.5)] * (PICTURES - 1)
         factors = torch.tensor([0.0, 1.0, 0.5], dtype=torch.float64)
         assert all(torch.equal(part, torch.full((5, 4), 1.5)) for part in beside.weighted_sums(factors))
+
+
+@pytest.mark.parametrize("kind", ["convolution", "linear layer"])
+def test_biases_of_layers_in_half_precision_are_added_up_in_float32(kind: str) -> None:
+    torch.manual_seed(12)
+    layer = nn.Conv2d(2, 5, 1) if kind == "convolution" else nn.Linear(6, 5)
+    layer.weight.requires_grad_(False)
+    model = nn.Sequential(layer, nn.Tanh(), nn.Flatten(), nn.LazyLinear(3))
+    picture = torch.randn(1, 2, 30, 6)
+    model(picture)
+    model[3].requires_grad_(False)
+    pictures, labels = picture.expand(48, -1, -1, -1).contiguous(), torch.zeros(48, dtype=torch.int64)
+    with torch.autocast("cpu", torch.bfloat16):
+        one, all_of_them = (BookKeeping(model, 1e-3).clipped_sum(pictures[:many], labels[:many]) for many in (2, 48))
+    assert distance([24 * part for part in one], all_of_them) <= 1e-5 * norm_of(all_of_them)
