@@ -9,7 +9,7 @@ from typing import Self
 
 import numpy as np
 
-from policies.contracts.encodings import encode
+from policies.contracts.weights import canonical_bytes
 from policies.errors import DataError
 
 
@@ -69,7 +69,7 @@ def released_digest(arrays: Mapping[str, np.ndarray]) -> str:
     Args:
         arrays: `squares`, (D,), and `products`, (D (D - 1) / 2,), float32.
     """
-    return hashlib.sha256(encode(arrays, "none", seed=b"")).hexdigest()
+    return hashlib.sha256(canonical_bytes(arrays)).hexdigest()
 
 
 def _matrix(arrays: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -163,7 +164,7 @@ def study(tmp_path: Path) -> Path:
     return folder
 
 
-def _told(python: str | Path, program: str, study: Path, place: str, *more: Path) -> dict[str, list[list[float]]]:
+def _told(python: str | Path, program: str, study: Path, place: str, *more: Path) -> Any:
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(map(str, (PROJECT, *more))),
@@ -173,8 +174,24 @@ def _told(python: str | Path, program: str, study: Path, place: str, *more: Path
     words = [str(python), "-c", program, str(study), place]
     ran = subprocess.run(words, capture_output=True, text=True, env=environment, timeout=CEILING_SECONDS)
     assert ran.returncode == 0, ran.stderr
-    found: dict[str, list[list[float]]] = json.loads(ran.stdout.splitlines()[-1])
-    return found
+    return json.loads(ran.stdout.splitlines()[-1])
+
+
+_WITH_A_FEW_PACKAGES = """
+import json, sys
+from types import SimpleNamespace
+from researcher import MLflow, replay
+seen = []
+replay(sys.argv[1], SimpleNamespace(begin=print, round=seen.append, end=print))
+files = [getattr(module, "__file__", None) or "" for module in sys.modules.values()]
+packages = {file.split("/site-packages/")[1].partition("/")[0] for file in files if "/site-packages/" in file}
+print(json.dumps([len(seen), sorted(packages - {"_distutils_hack"})]))
+"""
+
+
+def test_a_study_is_told_again_with_numpy_and_safetensors_alone(study: Path) -> None:
+    """What is said to go into MLflow's own environment, in which PySyft's closure has no place."""
+    assert _told(sys.executable, _WITH_A_FEW_PACKAGES, study, "") == [2, ["numpy", "safetensors"]]
 
 
 def _install(*words: str | Path) -> None:
