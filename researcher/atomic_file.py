@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 from policies.errors import ConfigError
@@ -57,29 +55,3 @@ def read(path: Path | str) -> bytes:
         return Path(path).read_bytes()
     except OSError as error:
         raise ConfigError(f"{path} cannot be read ({error.strerror}).") from error
-
-
-@contextlib.contextmanager
-def alone(lock: Path) -> Iterator[None]:
-    """Keeps other processes from what this one submits from the lock's folder, for the length of a `with` block.
-
-    Args:
-        lock: A file that stands in the folder meanwhile; a process that was killed leaves it to whoever comes next.
-
-    Raises:
-        ConfigError: Another process holds it.
-    """
-    descriptor = os.open(lock, os.O_CREAT | os.O_RDWR, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        raise ConfigError(
-            f"Another process submits from {lock.parent} now. Wait for it and continue its study, or choose another "
-            "folder."
-        ) from error
-    try:
-        yield
-    finally:
-        lock.unlink(missing_ok=True)
-        os.close(descriptor)

@@ -235,6 +235,7 @@ HOUSE: dict[str, dict[str, str]] = {
         ),
     },
     "researcher.atomic_file": {"policies": "errors"},
+    "researcher.held_folder": {"policies": "errors untrusted_text"},
     "researcher.html": {"policies": "untrusted_text"},
     "researcher.exported": {"policies": "answers errors plans validate"},
     "researcher.weights_file": {"policies": "errors inside_folder", "researcher": "atomic_file"},
@@ -266,7 +267,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "researcher.studies": {
         "policies": "__init__ answers contracts errors inside_folder plans settings untrusted_text validate",
         "datasites": "training.finding_metrics",
-        "researcher": "atomic_file evaluation hospitals html strategies weights_file",
+        "researcher": "atomic_file evaluation held_folder hospitals html strategies weights_file",
     },
     "researcher.counts": {
         "policies": "budget errors plans untrusted_text",

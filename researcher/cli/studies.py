@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -105,7 +106,8 @@ def train(
     dataset, chosen = study_options["dataset"], study_settings_of(study_options)
     goes_on = (out / STUDY_FILE).exists()
     check_given(chosen, out, gram)
-    with connect(credentials, enough=min_clients if goes_on else None, announced=True) as federation:
+    enough = min_clients if goes_on else None
+    with connect(credentials, enough=enough, announced=True) as federation, contextlib.ExitStack() as until_done:
         from policies.terminal.rich_terminal import PlainConsole
         from researcher.terminal.public_hold_out import hold_out_for
         from researcher.terminal.training_session import chosen_strategy, keep_gram, train_study
@@ -113,6 +115,7 @@ def train(
         study = None
         if goes_on:
             study = Study.load(federation, out)
+            until_done.enter_context(study.held())
             if flags := given_flags(study_options):
                 say(f"Going on with the study in {out} as it was submitted; this changes nothing: {' '.join(flags)}")
         plan, cost = _planned(federation, dataset, chosen) if study is None else (study.plan, "")
@@ -126,6 +129,7 @@ def train(
         begun = {"hold_out": test, "min_clients": min_clients, "seed": seed, "backbone_weights": backbone_weights}
         if study is None:
             study = _submit(federation, out, plan, cost, begun=begun)
+            until_done.enter_context(study.held())
         else:
             _keep(federation, out, plan, begun, submitted=True)
         keep_gram(plan, out, gram)

@@ -183,26 +183,27 @@ class Study(study.Study):
         """
         setup, watching = self.setup, Watching(self, on_event, on_round, tuple(trackers))
         pictures = self._pictures(hold_out, setup)
-        seed = 0 if setup is None else setup.seed
+        drawn = partial(first_weights, self.plan, 0 if setup is None else setup.seed)
         gram = None if gram is None else Path(gram)
-        if strategy is None:
-            strategy = chosen_strategy(self.plan, self.folder, gram)
-            keep_gram(self.plan, self.folder, gram)
-        with watching.opened():
-            state, history = super().run(
-                hold_out=pictures,
-                initial_weights=partial(first_weights, self.plan, seed) if initial_weights is None else initial_weights,
-                strategy=strategy,
-                min_clients=self._least(min_clients),
-                rounds=rounds,
-                retry_policy=retry_policy,
-                on_event=watching.on_event,
-                on_round=watching.on_round,
-                **more,
-            )
-        if state.round == self.plan.rounds:
-            say_unfetched(write_all(self.folder, self, state, history, result_of(self, state, history, pictures)))
-        return Finished(state, history)
+        with self.held():
+            if strategy is None:
+                strategy = chosen_strategy(self.plan, self.folder, gram)
+                keep_gram(self.plan, self.folder, gram)
+            with watching.opened():
+                state, history = super().run(
+                    hold_out=pictures,
+                    initial_weights=drawn if initial_weights is None else initial_weights,
+                    strategy=strategy,
+                    min_clients=self._least(min_clients),
+                    rounds=rounds,
+                    retry_policy=retry_policy,
+                    on_event=watching.on_event,
+                    on_round=watching.on_round,
+                    **more,
+                )
+            if state.round == self.plan.rounds:
+                say_unfetched(write_all(self.folder, self, state, history, result_of(self, state, history, pictures)))
+            return Finished(state, history)
 
     def evaluate(self, test_data: Path | str, *, hospital: str | None = None, **more: Any) -> Judgement:
         """Judges the study's global model on public test data, once all rounds are done.

@@ -96,7 +96,7 @@ class Study(Submission[TrainingPlan]):
 
         Raises:
             ConfigError: The strategy needs more updates a round than `min_clients`, or sends hospitals other arrays
-                than the plan's.
+                than the plan's; or another process works on the study's folder now.
             RequestDenied: Fewer than `min_clients` hospitals approved, passed their canary, or are there.
             NotEnoughDatasites: A round got fewer updates, and those that are missing are not just out of reach; what
                 was reached is saved, and `run` goes on from it.
@@ -105,6 +105,21 @@ class Study(Submission[TrainingPlan]):
         strategy = strategy or strategy_of(self.plan)
         check_enough(strategy, min_clients)
         check_sends(strategy, self.plan)
+        last = self.plan.rounds if rounds is None else min(rounds, self.plan.rounds)
+        with self.held():
+            return self._run(hold_out, initial_weights, strategy, min_clients, last, policy, on_event, on_round)
+
+    def _run(
+        self,
+        hold_out: HoldOut,
+        initial_weights: Mapping[str, np.ndarray] | Callable[[], Mapping[str, np.ndarray]],
+        strategy: Strategy,
+        min_clients: int,
+        last: int,
+        policy: RetryPolicy,
+        on_event: OnEvent,
+        on_round: Callable[[RoundRecord], None],
+    ) -> tuple[ServerState, History]:
         saved = load_state(self.folder, plan_digest=self.plan.digest())
         if saved is None:
             saved = strategy.init(initial_weights() if callable(initial_weights) else initial_weights), History()
@@ -116,7 +131,7 @@ class Study(Submission[TrainingPlan]):
         try:
             gathering = self._gathering(strategy, min_clients, policy, pool, canaries, history, on_event)
             try:
-                while state.round < min(self.plan.rounds if rounds is None else rounds, self.plan.rounds):
+                while state.round < last:
                     state, record = self._one_round(state, gathering, strategy, hold_out)
                     self.note_canaries(canaries.ended)
                     history.append(record)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Generic, Self, TypeVar
@@ -17,6 +18,7 @@ from policies.plans.kinds import Plan, parse
 from policies.plans.releases import StatisticsPlan
 from policies.plans.training import TrainingPlan
 from researcher import atomic_file
+from researcher.held_folder import FolderLock
 from researcher.hospitals.code_request import CodeRequest
 from researcher.hospitals.federation import Federation
 from researcher.studies import decisions
@@ -30,7 +32,6 @@ from researcher.studies.taking_part.roster import Roster
 __all__ = ["RECEIPTS", "STUDY_FILE", "Submission"]
 
 P = TypeVar("P", bound=Plan)
-_LOCK = "submitting.lock"
 
 
 @dataclass
@@ -53,6 +54,9 @@ class Submission(Conversation, Generic[P]):
     refused: Mapping[str, str] = field(default_factory=dict)
     canaries: Mapping[str, CanaryEnd] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self._lock = FolderLock(self.folder)
+
     @classmethod
     def submit(
         cls,
@@ -74,24 +78,32 @@ class Submission(Conversation, Generic[P]):
             before: Called with the folder once it can be written, before any hospital is asked.
 
         Raises:
-            ConfigError: The folder already holds a study, cannot be written, or another process submits from it now;
+            ConfigError: The folder already holds a study, cannot be written, or another process works on it now;
                 nothing was submitted then.
             WanwuError: All refused the plan; what the first of them said, with its name.
         """
         folder = Path(folder)
         _check_free(folder)
         atomic_file.check_folder(folder)
-        with atomic_file.alone(folder / _LOCK):
+        made = cls(federation, plan, {}, folder)
+        with made.held():
             _check_free(folder)
             before(folder)
             if not isinstance(plan, StatisticsPlan) and plan.model.is_own:
                 atomic_file.write(folder / GRAPH_FILE, unpack(plan.model.graph))
             if isinstance(plan, TrainingPlan) and plan.objective.is_own:
                 atomic_file.write(folder / LOSS_FILE, unpack(plan.objective.loss_graph, LOSS))
-            made = cls(federation, plan, {}, folder)
             made.requests = federation.submit(plan, on_request=made._take, on_refusal=made._refuse)
             made._save()
         return made
+
+    def held(self) -> AbstractContextManager[None]:
+        """Keeps other processes from the folder for the length of a `with` block, as `submit` and `Study.run` do.
+
+        Raises:
+            ConfigError: Another process works on it, which is named.
+        """
+        return self._lock.held()
 
     def _take(self, name: str, request: CodeRequest) -> None:
         self.requests = {**self.requests, name: request}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import tempfile
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -44,14 +45,18 @@ class FromAfar:
 
 
 @contextlib.contextmanager
-def researcher(folder: Path, plan: TrainingPlan, *hospitals: FakeHospital) -> Iterator[Born]:
-    """A process that runs the study in a folder at these hospitals; killed in the end, if it was not before."""
-    socket = str(folder / "hospitals.sock")
+def researcher(folder: Path, plan: TrainingPlan, *hospitals: FakeHospital, errors: int = 2) -> Iterator[Born]:
+    """A process that runs the study in a folder at these hospitals; killed in the end, if it was not before.
+
+    Its standard error goes to `errors`.
+    """
+    socket = str(Path(tempfile.mkdtemp(dir=folder)) / "hospitals.sock")
     with Listener(socket, authkey=_KEY) as listener:
         threading.Thread(target=_serve, args=(listener, {one.name: one for one in hospitals}), daemon=True).start()
         names = [one.name for one in hospitals]
         program = "import sys; from support import researcher_process; researcher_process.main(*sys.argv[1:])"
-        process = born_researcher(["-c", program, socket, str(folder), plan.to_json(), *names], ENVIRONMENT)
+        words = ["-c", program, socket, str(folder), plan.to_json(), *names]
+        process = born_researcher(words, ENVIRONMENT, errors=errors)
         try:
             yield process
         finally:
