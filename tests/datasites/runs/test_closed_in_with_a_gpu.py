@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.hospitals import ENVIRONMENT
+from support.told_calls import TOLD
 
 from datasites.runs import gpus as found_gpus
 from datasites.runs.gpus import Gpu, find_gpus, pci_folders
@@ -19,8 +20,10 @@ from datasites.runs.sandbox.confinement import OPTIONAL, sandbox_report
 LACKING = [piece.piece for piece in sandbox_report() if piece.required and not piece.present]
 closes_in = pytest.mark.skipif(bool(LACKING), reason=f"this machine lacks {', '.join(LACKING)}")
 
-PROGRAM = """
-import ctypes, errno, json, os, socket, sys, tempfile, threading
+PROGRAM = (
+    TOLD
+    + """
+import ctypes, json, os, socket, sys, tempfile, threading
 from pathlib import Path
 from datasites.runs.gpus import Gpu
 from datasites.runs.sandbox import namespaces
@@ -99,16 +102,10 @@ tries = {
     "mounting": namespaces.list_own_processes,
 }
 
-def told(call):
-    try:
-        call()
-    except OSError as error:
-        return errno.errorcode[error.errno]
-    return "done"
-
 print(json.dumps({"failed": failed, "tries": {name: told(call) for name, call in tries.items()}}), flush=True)
 os._exit(0)
 """
+)
 BY_THE_FILTER = (
     *("a stream", "a datagram", "a pair", "the network", "the kernel's own sockets", "connecting"),
     *("taking who connects", "likewise, by the older call", "a program in memory", "mounting"),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.hospitals import ENVIRONMENT
+from support.told_calls import TOLD
 from support.waiting import CEILING_SECONDS
 
 from datasites.config import DatasiteConfig
@@ -42,16 +43,10 @@ def said(program: str, *arguments: object) -> str:
     return done.stdout.strip()
 
 
-_START = """
-import errno, os, socket, sys, time
+_START = f"""{TOLD}
+import os, socket, sys, time
 from pathlib import Path
 from datasites.runs.sandbox import kernel, landlock, namespaces, seccomp
-def told(call):
-    try:
-        call()
-    except OSError as error:
-        return errno.errorcode[error.errno]
-    return "done"
 def closed_in(restrict):
     kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
     restrict()

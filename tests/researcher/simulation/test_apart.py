@@ -8,8 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
-from support.hospitals import ENVIRONMENT, PROJECT, draw_pictures
+from support.hospitals import ENVIRONMENT, PROJECT
 
 PLANNED = """
 import sys
@@ -56,10 +55,8 @@ def _ran(program: str, *arguments: object, path: Path = PROJECT) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_a_simulation_is_planned_without_torch_in_the_process_that_goes_on(tmp_path: Path) -> None:
-    images, labels = draw_pictures(40, seed=1)
-    np.savez(tmp_path / "pictures.npz", images=images, labels=labels)
-    imported, digest, alike = _ran(PLANNED, tmp_path / "pictures.npz")
+def test_a_simulation_is_planned_without_torch_in_the_process_that_goes_on(data: Path) -> None:
+    imported, digest, alike = _ran(PLANNED, data)
     assert imported == "" and digest and alike == "True"
 
 

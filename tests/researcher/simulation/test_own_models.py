@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.hospitals import draw_pictures
 
 from datasites.training.local_round import train_round
 from policies.errors import DataError
@@ -30,6 +29,7 @@ from researcher.studies.checkpoints import load_model, load_state
 from researcher.studies.history import RoundRecord
 from researcher.studies.study import strategy_of
 
+PICTURES = 90
 HERE = SimulationSettings(hospitals=3, split="dirichlet", alpha=0.5, in_process=True, seed=5)
 NAMES = ("hospital_1", "hospital_2", "hospital_3")
 
@@ -37,14 +37,6 @@ NAMES = ("hospital_1", "hospital_2", "hospital_3")
 def _study(strategy: str) -> StudySettings:
     plan = StudySettings(num_rounds=2, local_epochs=0.5, sample_rate=0.25, epsilon=8.0, model="small_cnn")
     return replace(plan, server=ServerSpec(strategy))
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("data") / "pictures.npz"
-    images, labels = draw_pictures(90, seed=1)
-    np.savez(path, images=images, labels=labels)
-    return path
 
 
 @pytest.fixture(scope="module", params=["fed_per", "fed_bn"])

@@ -6,9 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
-from support.hospitals import draw_pictures
 
 from policies.errors import ConfigError, PlanError
 from policies.plans.server.server_spec import ServerSpec
@@ -23,14 +21,6 @@ from researcher.simulation.work import Work, bytes_of, make_work
 
 STUDY = StudySettings(num_rounds=1, local_epochs=0.5, sample_rate=0.5, epsilon=8.0, model="small_cnn")
 TWO = SimulationSettings(hospitals=2, workers=2)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("data") / "pictures.npz"
-    images, labels = draw_pictures(40, seed=1)
-    np.savez(path, images=images, labels=labels)
-    return path
 
 
 @pytest.fixture

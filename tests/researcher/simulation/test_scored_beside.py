@@ -8,9 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
-from support.hospitals import draw_pictures
 
 from policies.errors import RunFailed, WanwuError
 from policies.plans.server.server_spec import ServerSpec
@@ -29,14 +27,6 @@ from researcher.studies.history import History
 from researcher.studies.study import strategy_of
 
 STUDY = StudySettings(num_rounds=3, local_epochs=0.5, sample_rate=0.5, epsilon=8.0, model="small_cnn")
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("data") / "pictures.npz"
-    images, labels = draw_pictures(40, seed=1)
-    np.savez(path, images=images, labels=labels)
-    return path
 
 
 @pytest.fixture(scope="module")
