@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from support.hospitals import ENVIRONMENT, PROJECT, draw_pictures
+from support.hospitals import ENVIRONMENT, PROJECT
+from support.ports import free_port
 from support.waiting import CEILING_SECONDS, wait_for
 
 from policies.plans.server.server_spec import ServerSpec
@@ -27,6 +28,7 @@ from researcher.simulation.simulate import simulate
 from researcher.studies.checkpoints import load_model
 
 pytestmark = pytest.mark.slow  # each starts a cluster, which a busy machine needs a minute for
+PICTURES = 360
 LOOPBACK = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
 AT_WORK = "ray::Worker.train"
 COMMAND = [
@@ -117,14 +119,6 @@ def _connections(process: psutil.Process) -> list[psutil._common.pconn]:
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("data") / "pictures.npz"
-    images, labels = draw_pictures(360, seed=1)
-    np.savez(path, images=images, labels=labels)
-    return path
-
-
-@pytest.fixture(scope="module")
 def in_one_process(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same simulation without Ray."""
     out = tmp_path_factory.mktemp("alone") / "out"
@@ -209,6 +203,8 @@ def test_a_killed_workers_hospital_begins_again_with_the_part_that_it_had_before
         assert found == expected, file
 
 
+# So many rounds that it has not ended by itself before it is told to.
+@pytest.mark.parametrize("running", [("--num_rounds", "100")], indirect=True, ids=["long"])
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_nothing_of_the_cluster_outlives_a_simulation_that_ends_early(running: Running, end: signal.Signals) -> None:
     running.wait_for_work()
@@ -247,12 +243,14 @@ def test_nobody_without_the_token_is_served(running: Running) -> None:
 
 
 def test_a_cluster_that_does_not_answer_is_told(data: Path, tmp_path: Path) -> None:
+    """At an address of its own: "auto" would find any cluster that somebody runs on this machine."""
+    address = f"127.0.0.1:{free_port()}"
     ran = subprocess.run(
-        [*COMMAND, "--data", data, "--out", tmp_path / "out", "--ray_address", "auto"],
+        [*COMMAND, "--data", data, "--out", tmp_path / "out", "--ray_address", address],
         cwd=PROJECT,
         env={**ENVIRONMENT, "RAY_TMPDIR": str(tmp_path)},
         capture_output=True,
         text=True,
         timeout=CEILING_SECONDS,
     )
-    assert ran.returncode == 1 and "No Ray cluster answers at 'auto'" in ran.stderr
+    assert ran.returncode == 1 and f"No Ray cluster answers at '{address}'" in ran.stderr
