@@ -227,7 +227,7 @@ def test_who_goes_on_with_a_study_is_told_that_options_of_its_plan_change_nothin
 ) -> None:
     (tmp_path / STUDY_FILE).write_text(json.dumps({"plan": PLAN.to_json(), "requests": {}}))
     model = SimpleNamespace(name="linear", label_kind="single")
-    study = SimpleNamespace(plan=SimpleNamespace(dataset="cells", model=model))
+    study = SimpleNamespace(plan=SimpleNamespace(dataset="cells", model=model), held=nullcontext)
     info = SimpleNamespace(class_names=("a", "b"), image_shape=(8, 8, 1), form=None, label_kind="single")
     federation = SimpleNamespace(hospitals={"north": SimpleNamespace(datasets={"cells": info})})
     monkeypatch.setattr(studies, "connect", lambda credentials, **more: nullcontext(federation))
