@@ -19,7 +19,7 @@ from policies.errors import DatasiteUnreachable, FederationError
 from policies.plans import stub
 from policies.plans.kinds import Plan
 from researcher.hospitals.code_request import CodeRequest
-from researcher.hospitals.datasite_client import raise_answer
+from researcher.hospitals.connections.answered_errors import raise_answer
 from researcher.hospitals.pysyft_connection import SignedCalls
 
 # PySyft's client keeps process-wide registries, so that what uses it goes one at a time. The calls below use none.

@@ -6,16 +6,17 @@ import hashlib
 from pathlib import Path
 from typing import TypeVar
 
-from policies import errors
 from policies.answers.hospital import BudgetAnswer, HospitalAnswer
 from policies.answers.plain_values import from_plain
 from policies.answers.rehearsals import RehearsalAnswer
 from policies.answers.requests import BlobAnswer, ReceiptAnswer, RequestAnswer, ThreadAnswer
-from policies.answers.runs import ChargedRunAnswer, RunAnswer
+from policies.answers.runs import CANARY, ChargedRunAnswer, RunAnswer
+from policies.contracts.inputs import Ticket
 from policies.contracts.signatures import EMPTY_BODY, sign
 from policies.errors import BlobError, DatasiteUnreachable, FederationError, RequestUnknown, WanwuError
 from policies.ledger.receipt import MAX_RECEIPT_BYTES
 from policies.untrusted_text import is_plain
+from researcher.hospitals.connections.answered_errors import answered_error, raise_answer
 from researcher.hospitals.connections.hashed_file import HashedFile
 from researcher.hospitals.secure_channel import SecureChannel, httpx, whole
 
@@ -102,23 +103,23 @@ class DatasiteClient:
         answer = self._json("POST", f"/requests/{request_id}/rounds", body_sha256=digest, content=content)
         if isinstance(answer, dict) and "error" in answer:
             raise_answer(str(answer.get("code")), str(answer["error"]))
-        return self._run(answer)
+        return self._run(answer, Ticket.parse(ticket).round)
 
     def ask_for_canary(self, request_id: str) -> RunAnswer:
         """Has two steps of an approved request run on the mock; returns the run's public fields."""
-        return self._run(self._json("POST", f"/requests/{request_id}/canary"))
+        return self._run(self._json("POST", f"/requests/{request_id}/canary"), CANARY)
 
     def canary(self, request_id: str, *, seen: int = -1, wait_seconds: float = 0.0) -> RunAnswer:
         """Public fields of a request's canary, once it changed since version `seen` or the time is up."""
-        return self._poll(f"/requests/{request_id}/canary", seen, wait_seconds)
+        return self._poll(f"/requests/{request_id}/canary", CANARY, seen, wait_seconds)
 
     def run(self, request_id: str, round_index: int, *, seen: int = -1, wait_seconds: float = 0.0) -> RunAnswer:
         """Public fields of a round's run, once it changed since version `seen` or the time is up."""
-        return self._poll(f"/requests/{request_id}/rounds/{round_index}", seen, wait_seconds)
+        return self._poll(f"/requests/{request_id}/rounds/{round_index}", round_index, seen, wait_seconds)
 
     def cancel(self, request_id: str, round_index: int) -> RunAnswer:
         """Cancels a round."""
-        return self._run(self._json("POST", f"/requests/{request_id}/rounds/{round_index}/cancel"))
+        return self._run(self._json("POST", f"/requests/{request_id}/rounds/{round_index}/cancel"), round_index)
 
     def put_blob(self, content: bytes, *, digest: str = "") -> str:
         """Uploads bytes and returns their digest, which may be given where it is known.
@@ -222,13 +223,18 @@ class DatasiteClient:
         whole_size = told.rpartition("/")[2][:_MOST_DIGITS]
         return not whole_size.isdecimal() or coming.size >= int(whole_size)
 
-    def _poll(self, path: str, seen: int, wait_seconds: float) -> RunAnswer:
+    def _poll(self, path: str, round_index: int, seen: int, wait_seconds: float) -> RunAnswer:
         path = f"{path}?seen={seen}&wait={wait_seconds:g}"
-        return self._run(answer_of(self._send("GET", path, timeout_seconds=wait_seconds + _ANSWER_SECONDS)))
+        answer = self._send("GET", path, timeout_seconds=wait_seconds + _ANSWER_SECONDS)
+        return self._run(answer_of(answer), round_index)
 
-    def _run(self, content: object) -> RunAnswer:
+    def _run(self, content: object, round_index: int) -> RunAnswer:
+        """Public fields of this round's run: another round's update is in the mean already."""
         charged = isinstance(content, dict) and "epsilon_spent" in content
-        return read_answer(ChargedRunAnswer if charged else RunAnswer, content, self.url)
+        run = read_answer(ChargedRunAnswer if charged else RunAnswer, content, self.url)
+        if run.round != round_index:
+            raise FederationError(f"{self.url} answered with the run of another round. Ask the hospital.")
+        return run
 
     def _json(self, method: str, path: str, *, body_sha256: str = EMPTY_BODY, content: bytes | None = None) -> object:
         """Plain values."""
@@ -275,24 +281,3 @@ def read_answer(kind: type[_Answer], content: object, whose: str) -> _Answer:
         return FederationError(f"{whose} gave an answer that this version does not understand: {text}")
 
     return from_plain(kind, content, refusal, more_fields=True)
-
-
-def raise_answer(code: str, text: str) -> None:
-    """Raises what a datasite answered as the error class with that code."""
-    raise _of_code(code, text)
-
-
-def answered_error(answer: httpx.Response) -> WanwuError:
-    """What a datasite answered as the error class with that code."""
-    try:
-        content = answer.json()
-        return _of_code(str(content["code"]), str(content["error"]))
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return FederationError(f"The datasite answered with HTTP status {answer.status_code}.")
-
-
-def _of_code(code: str, text: str) -> WanwuError:
-    for kind in vars(errors).values():
-        if isinstance(kind, type) and issubclass(kind, WanwuError) and kind.code == code:
-            return kind(text)
-    return FederationError(text)

@@ -24,7 +24,7 @@ from syft.types.uid import UID
 
 from policies.errors import FederationError
 from researcher.hospitals import deserialiser
-from researcher.hospitals.datasite_client import answered_error
+from researcher.hospitals.connections.answered_errors import answered_error
 from researcher.hospitals.secure_channel import SecureChannel
 
 _MOST_BYTES = 2 << 30  # of one answer: a dataset's mock is the largest

@@ -41,6 +41,9 @@ def at_each(names: Iterable[str], do: Callable[[str], T], on_missing: OnMissing 
 
 
 def _refusal(future: Future[T]) -> WanwuError | None:
-    """What a hospital did not do it with; what is not the hospital's is raised when the result is taken."""
+    """What a hospital did not do it with; what is not the hospital's is raised when the result is taken.
+
+    A hospital's own disk and books answer with kinds of `ConfigError`, and never with that itself.
+    """
     error = future.exception()
-    return error if isinstance(error, WanwuError) and not isinstance(error, ConfigError) else None
+    return error if isinstance(error, WanwuError) and type(error) is not ConfigError else None

@@ -20,7 +20,7 @@ from policies.contracts.outputs import take_update
 from policies.errors import DatasiteUnreachable, FederationError, RequestUnknown, RunFailed, RunLost
 from policies.plans.kinds import Plan
 from researcher.hospitals.code_request import CodeRequest
-from researcher.hospitals.datasite_client import raise_answer
+from researcher.hospitals.connections.answered_errors import raise_answer
 from researcher.hospitals.hospital import Hospital
 from researcher.studies.retry_policy import Backoff, RetryPolicy
 from researcher.studies.rounds.outgoing import Outgoing

@@ -1,0 +1,29 @@
+"""Errors that a datasite answers, as the error classes with their codes. What is wrong here, it does not say."""
+
+from __future__ import annotations
+
+from policies import errors
+from policies.errors import ConfigError, FederationError, WanwuError
+from researcher.hospitals.secure_channel import httpx
+
+
+def raise_answer(code: str, text: str) -> None:
+    """Raises what a datasite answered as the error class with that code."""
+    raise _of_code(code, text)
+
+
+def answered_error(answer: httpx.Response) -> WanwuError:
+    """What a datasite answered as the error class with that code."""
+    try:
+        content = answer.json()
+        return _of_code(str(content["code"]), str(content["error"]))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return FederationError(f"The datasite answered with HTTP status {answer.status_code}.")
+
+
+def _of_code(code: str, text: str) -> WanwuError:
+    """The error; settings and files of this machine are not a datasite's to judge: that ends a study everywhere."""
+    for kind in vars(errors).values():
+        if isinstance(kind, type) and issubclass(kind, WanwuError) and kind.code == code and kind is not ConfigError:
+            return kind(text)
+    return FederationError(text)
