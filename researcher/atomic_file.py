@@ -28,8 +28,7 @@ def write(path: Path | str, content: bytes | str) -> Path:
             os.fsync(file.fileno())
         part.replace(path)
     except OSError as error:
-        advice = "Make room, or choose another folder" if error.errno in _FULL else "Choose a folder you may write to"
-        raise ConfigError(f"{path} cannot be written ({error.strerror}). {advice}.") from error
+        raise unwritable(path, error) from error
     finally:
         with contextlib.suppress(OSError):  # it is gone once it has become `path`
             part.unlink()
@@ -55,3 +54,9 @@ def read(path: Path | str) -> bytes:
         return Path(path).read_bytes()
     except OSError as error:
         raise ConfigError(f"{path} cannot be read ({error.strerror}).") from error
+
+
+def unwritable(path: Path, error: OSError) -> ConfigError:
+    """What is told of a file that the system did not let be written, and what to do."""
+    advice = "Make room, or choose another folder" if error.errno in _FULL else "Choose a folder you may write to"
+    return ConfigError(f"{path} cannot be written ({error.strerror}). {advice}.")

@@ -6,6 +6,7 @@ Nothing that a hospital knows stands in it: the number of a process, and the nam
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import threading
@@ -15,12 +16,15 @@ from pathlib import Path
 
 from policies.errors import ConfigError
 from policies.untrusted_text import shown
+from researcher import atomic_file
 
 LOCK = "in_use.lock"
 """Name of the file in a study's folder that is there while a process works on it."""
 # Who has just locked the file writes next who it is.
 _LOOKS, _SECONDS_BETWEEN = 100, 0.01
 _MOST_BYTES = 300
+# What a file system says that knows no locks, as some of a network do: nobody can be kept out there.
+_LOCKLESS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 class FolderLock:
@@ -67,9 +71,7 @@ def _locked(folder: Path) -> int:
             folder.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR, 0o600)
         except OSError as error:
-            raise ConfigError(
-                f"{folder / LOCK} cannot be written ({error.strerror}). Choose a folder you may write to."
-            ) from error
+            raise atomic_file.unwritable(folder / LOCK, error) from error
         try:
             _lock(descriptor, folder)
             if _is_at(descriptor, folder / LOCK):
@@ -89,9 +91,8 @@ def _lock(descriptor: int, folder: Path) -> None:
             "on with the study, or choose another folder."
         ) from error
     except OSError as error:
-        raise ConfigError(
-            f"{folder / LOCK} cannot be locked ({error.strerror}). Choose a folder on a disk that has locks."
-        ) from error
+        if error.errno not in _LOCKLESS:
+            raise atomic_file.unwritable(folder / LOCK, error) from error
 
 
 def _holder(descriptor: int) -> str:

@@ -155,6 +155,8 @@ def save_state(folder: Path | str, state: ServerState, history: History, *, plan
     for old in folder.glob("round-*.safetensors"):
         if old.name != written.file:
             old.unlink(missing_ok=True)
+    for half in [*folder.glob(".round-*.part"), *folder.glob(f".{STATE_FILE}.*.part")]:  # of processes that were killed
+        half.unlink(missing_ok=True)
     if state.kept is not None:
         state.kept.remove_others()
     return folder
@@ -169,7 +171,10 @@ def load_state(folder: Path | str, *, plan_digest: str) -> tuple[ServerState, Hi
     folder, path = Path(folder), Path(folder) / STATE_FILE
     if not path.exists():
         return None
-    about = _read(path)
+    try:
+        about = _read(path)
+    except ConfigError as error:
+        raise _damaged(path, error) from error
     if about.get("plan_digest") != plan_digest:
         raise ConfigError(
             f"{folder} holds a study of another plan, with digest {about.get('plan_digest')}; this plan's is "
@@ -181,11 +186,22 @@ def load_state(folder: Path | str, *, plan_digest: str) -> tuple[ServerState, Hi
         state = _unflat(arrays, int(about["round"]))
         if "hospitals" in about:
             state = replace(state, kept=KeptWeights.from_dict(folder, about["hospitals"]))
+    except ConfigError as error:
+        raise _damaged(path, error) from error
     except _MALFORMED as error:
-        raise ConfigError(f"{path} is not the state of a study ({error}).") from error
+        raise _damaged(path, ConfigError(f"{path} is not the state of a study ({error}).")) from error
     if len(history) != state.round:
-        raise ConfigError(f"{path} has {len(history)} rounds of history, its weights are of {state.round}.")
+        told = f"{path} has {len(history)} rounds of history, its weights are of {state.round}."
+        raise _damaged(path, ConfigError(told))
     return state, history
+
+
+def _damaged(path: Path, error: ConfigError) -> ConfigError:
+    """What is wrong with a study's state, and how the study goes on: hospitals keep what they trained."""
+    return ConfigError(
+        f"{error.public} Take the folder's last whole copy; or move {path.name} elsewhere and run the study again: it "
+        "then begins with its first round, hospitals hand out the updates that they keep, and nothing is charged twice."
+    )
 
 
 def _flat(state: ServerState) -> Weights:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from functools import partial
 
-from policies.errors import DatasiteUnreachable, NotEnoughDatasites, RunLost, WanwuError
+from policies.errors import ConfigError, DatasiteUnreachable, NotEnoughDatasites, RoundRefused, RunLost, WanwuError
 from policies.plans.server.local_part import shared
 from policies.plans.training import TrainingPlan
 from researcher.strategies import ClientUpdate, ServerState
@@ -92,6 +92,7 @@ class Gathering:
         Raises:
             GivenUp: They were too few, and no more can come of the round.
             NotEnoughDatasites: They were too few, and more may come when the round is asked for again.
+            ConfigError: This machine has no room for an update, or cannot note whom it asks.
         """
         weights = self._outgoing(state)
         shapes = shared(self._plan, {name: array.shape for name, array in state.weights.items()})
@@ -207,6 +208,8 @@ class Gathering:
             steps, rates = self._plan.steps_per_round, self._plan.summed_rates(there.round_index)
             update = ClientUpdate(name, arrived.take_update(), size, staleness, steps, rates)
         except WanwuError as error:
+            if type(error) is ConfigError:  # of this machine: no hospital did anything wrong
+                raise
             self._fail(there, error, round_index, came)
             return None
         finally:
@@ -222,7 +225,7 @@ class Gathering:
 
     def _fail(self, there: RemoteRound, error: WanwuError, round_index: int, came: Came) -> None:
         name = there.hospital.name
-        if there.round_index == round_index and isinstance(error, RunLost):
+        if there.round_index == round_index and isinstance(error, RunLost | RoundRefused):  # or for other weights
             came.lost.add(name)
         if there.asked and isinstance(error, DatasiteUnreachable):
             self._outstanding[name] = there.round_index

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,7 +19,7 @@ from policies.answers.runs import ENDED, ChargedRunAnswer, RunAnswer
 from policies.contracts.encodings import largest_size
 from policies.contracts.inputs import Ticket
 from policies.contracts.outputs import take_update
-from policies.errors import DatasiteUnreachable, FederationError, RequestUnknown, RunFailed, RunLost
+from policies.errors import ConfigError, DatasiteUnreachable, FederationError, RequestUnknown, RunFailed, RunLost
 from policies.plans.kinds import Plan
 from researcher.hospitals.code_request import CodeRequest
 from researcher.hospitals.connections.answered_errors import raise_answer
@@ -205,8 +207,7 @@ class RemoteRound:
         self._say("receiving")
         encoding = self.plan.update_encoding
         limit = largest_size(shapes, encoding)
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / "update"
+        with self._kept_here() as file:
             size = self._reaching(lambda: routes.get_blob(run.update, file, max_bytes=limit))
             update = take_update(file, shapes, max_bytes=limit, encoding=encoding)
         ended = time.monotonic()
@@ -221,6 +222,19 @@ class RemoteRound:
             epsilon=self.epsilon,
             arrived=ended,
         )
+
+    @contextlib.contextmanager
+    def _kept_here(self) -> Iterator[Path]:
+        """A file for the update, as long as it is read."""
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                yield Path(folder) / "update"
+        except OSError as error:
+            where = error.filename or os.environ.get("TMPDIR") or "the folder of temporary files"
+            raise ConfigError(
+                f"The update of '{self.hospital.name}' cannot be kept in {where} here ({error.strerror}). Make room "
+                "there, or name a folder that has room in TMPDIR, and run it again: the hospital keeps the update."
+            ) from error
 
     def _follow(self) -> tuple[RunAnswer, float]:
         """Waits until the run has ended; returns its last public fields and when it left the queue."""

@@ -42,6 +42,8 @@ __all__ = ["STUDY_FILE", "Study", "check_enough", "strategy_of"]
 # A hospital's round, its late one that is being cancelled, that cancelling, and a question for its decision.
 _THREADS_EACH = 4
 OnEvent = Callable[[RoundEvent], None]
+InitialWeights = Mapping[str, np.ndarray] | Callable[[], Mapping[str, np.ndarray]]
+_LOCK = ".running.lock"
 
 
 def strategy_of(plan: TrainingPlan) -> Strategy:
@@ -73,7 +75,7 @@ class Study(Submission[TrainingPlan]):
         self,
         *,
         hold_out: HoldOut,
-        initial_weights: Mapping[str, np.ndarray] | Callable[[], Mapping[str, np.ndarray]],
+        initial_weights: InitialWeights,
         strategy: Strategy | None = None,
         min_clients: int = 2,
         rounds: int | None = None,
@@ -120,6 +122,7 @@ class Study(Submission[TrainingPlan]):
         on_event: OnEvent,
         on_round: Callable[[RoundRecord], None],
     ) -> tuple[ServerState, History]:
+        """Those that are left until so many are done; arguments as of `run`."""
         saved = load_state(self.folder, plan_digest=self.plan.digest())
         if saved is None:
             saved = strategy.init(initial_weights() if callable(initial_weights) else initial_weights), History()

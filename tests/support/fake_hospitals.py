@@ -22,7 +22,15 @@ from policies.answers.requests import RequestAnswer
 from policies.answers.runs import CANARY, ENDED, ChargedRunAnswer, RunAnswer
 from policies.contracts.encodings import encode
 from policies.contracts.inputs import Ticket
-from policies.errors import BlobUnknown, DatasiteUnreachable, RequestUnknown, RunFailed, RunLost, WanwuError
+from policies.errors import (
+    BlobUnknown,
+    DatasiteUnreachable,
+    RequestUnknown,
+    RoundRefused,
+    RunFailed,
+    RunLost,
+    WanwuError,
+)
 from researcher.hospitals.code_request import CodeRequest
 
 SIZE = 100
@@ -70,6 +78,7 @@ class FakeHospital:
         self.routes = self
         self.bytes_moved = 0
         self._blobs: dict[str, bytes] = {}
+        self._weights: dict[int, str] = {}  # of each round that was asked for, their digest
         self._runs: dict[int, tuple[str, str, str, int]] = {}  # state, code, update, version
         self._changed = threading.Condition()
 
@@ -103,6 +112,8 @@ class FakeHospital:
         if ticket.weights not in self._blobs:
             raise BlobUnknown("No such blob.")
         with self._changed:
+            if self._weights.setdefault(ticket.round, ticket.weights) != ticket.weights:
+                raise RoundRefused("It was charged with other weights.")
             if ticket.round not in self._runs:
                 self._runs[ticket.round] = ("running", "", "", 1)
                 self.charged[ticket.round] += 1

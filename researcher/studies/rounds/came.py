@@ -19,7 +19,7 @@ class Came:
         results: Hospital → its part of this round.
         late: Hospital → how many rounds before this one its update in the mean was asked for.
         failed: Hospital → why it gave nothing.
-        lost: Those of them that charged this round for nothing.
+        lost: Those of them that charged this round for nothing, or with other weights than it has now.
         epsilon: Hospital → spent, where it said so.
         bytes_up: To all.
         bytes_down: From all.

@@ -1,0 +1,184 @@
+"""What goes wrong on the researcher's own machine: one sentence says what to do, and nothing is spent or used twice."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support.fake_hospitals import FakeHospital, averaged, federation_of, requests_of
+from support.hospitals import CLASSES, draw_pictures
+
+from datasites.training.models import initial_weights
+from policies.errors import ConfigError
+from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
+from researcher.evaluation.hold_out import HoldOut
+from researcher.held_folder import LOCK
+from researcher.studies.retry_policy import RetryPolicy
+from researcher.studies.study import Study
+
+SPEC = ModelSpec("linear", (16, 16, 1), 2)
+PLAN = TrainingPlan("study", "d", SPEC, 4, 2, 0.2, 0.1, privacy=PrivacySpec(2.0, 1.0, 1e-5))
+FIRST = initial_weights(SPEC, 0)
+HOLD_OUT = HoldOut(*draw_pictures(20, seed=99), CLASSES)
+SMALLER_THAN_AN_UPDATE = 1000
+
+
+@pytest.fixture
+def hospitals() -> list[FakeHospital]:
+    return [FakeHospital(name, FIRST) for name in ("a", "b", "c")]
+
+
+def study(folder: Path, hospitals: list[FakeHospital]) -> Study:
+    return Study(federation_of(*hospitals), PLAN, requests_of(*hospitals), folder)
+
+
+def run(made: Study, **more: Any) -> tuple[Any, Any]:
+    policy = RetryPolicy(unreachable_seconds=0.0)
+    settings = {"min_clients": 2, "retry_policy": policy, **more}
+    return made.run(hold_out=HOLD_OUT, initial_weights=FIRST, **settings)
+
+
+def check(state: Any, history: Any, hospitals: list[FakeHospital]) -> None:
+    """The model is the mean of the updates that the history names, and nothing was charged or trained twice."""
+    expected = averaged(FIRST, history.records)
+    assert state.round == len(history) == PLAN.rounds
+    assert all(np.allclose(expected[key], state.weights[key], atol=1e-5) for key in FIRST)
+    for one in hospitals:
+        assert set(one.charged.values()) | set(one.trained.values()) <= {1}
+
+
+# --- no room ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def no_room() -> Iterator[None]:
+    """No file takes more than some bytes, as on a full disk."""
+    limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (SMALLER_THAN_AN_UPDATE, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_a_full_folder_of_temporary_files_is_named_and_no_hospital_is_left_out_for_it(
+    tmp_path: Path, hospitals: list[FakeHospital], request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    made = study(tmp_path, hospitals)
+    with monkeypatch.context() as within:
+        within.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+        with pytest.raises(ConfigError, match=r"cannot be kept in .*gone.* \(No such file or directory\)\. Make room"):
+            run(made)
+    with pytest.MonkeyPatch.context() as within:
+        within.setattr(tempfile, "tempdir", str(tmp_path))
+        request.getfixturevalue("no_room")
+        with pytest.raises(ConfigError, match=rf"in {tmp_path} here \(File too large\)\. Make room there, or name"):
+            run(made)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.getrlimit(resource.RLIMIT_FSIZE)[1],) * 2)
+        state, history = run(made)
+    check(state, history, hospitals)
+    assert all(record.datasites == ("a", "b", "c") for record in history.records)
+
+
+def test_what_killed_processes_left_half_written_goes_with_the_next_round(
+    tmp_path: Path, hospitals: list[FakeHospital]
+) -> None:
+    for name in (".round-00001-0123456789ab.safetensors.99.part", ".state.json.99.part"):
+        (tmp_path / name).write_bytes(b"half")
+    (tmp_path / ".model.onnx.99.part").write_bytes(b"another command's")
+    run(study(tmp_path, hospitals), rounds=1)
+    assert [one.name for one in tmp_path.glob(".*.part")] == [".model.onnx.99.part"]
+
+
+# --- damaged ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("file", ["state.json", "round-*.safetensors"])
+@pytest.mark.parametrize(
+    "damage",
+    [lambda content: content[: len(content) // 2], lambda content: bytes(len(content)), lambda content: b""],
+)
+def test_a_damaged_state_says_how_the_study_goes_on_and_it_does_without_charging_anything_again(
+    tmp_path: Path, hospitals: list[FakeHospital], file: str, damage: Callable[[bytes], bytes]
+) -> None:
+    before, _ = run(study(tmp_path, hospitals), rounds=3)
+    (found,) = tmp_path.glob(file)
+    found.write_bytes(damage(found.read_bytes()))
+    with pytest.raises(ConfigError, match=r"move state\.json elsewhere and run the study again"):
+        run(study(tmp_path, hospitals))
+    (tmp_path / "state.json").rename(tmp_path / "elsewhere.json")
+    again, _ = run(study(tmp_path, hospitals), rounds=3)
+    assert all(np.array_equal(before.weights[key], again.weights[key]) for key in FIRST)
+    check(*run(study(tmp_path, hospitals)), hospitals)
+
+
+def test_a_changed_bit_of_the_weights_is_noticed(tmp_path: Path, hospitals: list[FakeHospital]) -> None:
+    run(study(tmp_path, hospitals), rounds=1)
+    (found,) = tmp_path.glob("round-*")
+    content = bytearray(found.read_bytes())
+    content[-1] ^= 1
+    found.write_bytes(content)
+    with pytest.raises(ConfigError, match="is not the file that was saved"):
+        run(study(tmp_path, hospitals))
+
+
+def test_rounds_that_hospitals_charged_with_other_weights_are_given_up_and_the_study_goes_on(
+    tmp_path: Path, hospitals: list[FakeHospital]
+) -> None:
+    """One was away in the first round; begun anew, the study has it there too, and every later round is another."""
+    hospitals[2].away = True
+    run(study(tmp_path, hospitals), rounds=1)
+    hospitals[2].away = False
+    run(study(tmp_path, hospitals), rounds=2)
+    (tmp_path / "state.json").unlink()
+    state, history = run(study(tmp_path, hospitals))
+    assert [len(record.datasites) for record in history.records] == [3, 0, 3, 3]
+    assert all("other weights" in history.records[1].skipped[one.name] for one in hospitals)
+    check(state, history, hospitals)
+
+
+# --- two at once -----------------------------------------------------------------------------------------------------
+
+
+def test_a_study_that_runs_already_is_not_run_beside_itself(tmp_path: Path) -> None:
+    at_work = threading.Event()
+    hospitals = [FakeHospital("a", FIRST, {1: at_work}), FakeHospital("b", FIRST)]
+    met = list[str]()
+
+    def meanwhile(record: Any) -> None:
+        if record.round == 1:
+            with pytest.raises(ConfigError) as refused:
+                run(study(tmp_path, hospitals))
+            met.append(refused.value.public)
+            at_work.set()
+
+    state, history = run(study(tmp_path, hospitals), on_round=meanwhile)
+    assert len(met) == 1 and met[0].startswith(f"Process {os.getpid()} works on the study in {tmp_path} now.")
+    check(state, history, hospitals)
+    assert not (tmp_path / LOCK).exists()
+
+
+def test_a_lock_that_a_killed_process_left_keeps_nobody_out(tmp_path: Path, hospitals: list[FakeHospital]) -> None:
+    (tmp_path / LOCK).touch()
+    check(*run(study(tmp_path, hospitals)), hospitals)
+
+
+def test_where_a_file_system_knows_no_locks_a_study_runs(
+    tmp_path: Path, hospitals: list[FakeHospital], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import errno
+    import fcntl
+
+    def no_locks(*_: Any) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    check(*run(study(tmp_path, hospitals)), hospitals)
