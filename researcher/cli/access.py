@@ -35,12 +35,14 @@ class Missing:
         self.status = 1
 
 
-def connect(credentials: Sequence[str], *, enough: int | None = None, announced: bool = False) -> Federation:
+def connect(
+    credentials: Sequence[str], *, enough: int | None = None, begun: bool = False, announced: bool = False
+) -> Federation:
     """Connects to the hospitals whose credentials files are given; to those where such files lie if there are none.
 
-    `enough` is as in `Federation.connect`. A command that takes seconds before its first result, since it imports what
-    trains or submits, has the connecting `announced`.
+    `enough` and `begun` are as in `Federation.connect`. A command that takes seconds before its first result, since it
+    imports what trains or submits, has the connecting `announced`.
     """
     from researcher.terminal import connecting
 
-    return connecting.connect(list(credentials) or [CREDENTIALS], enough=enough, announced=announced)
+    return connecting.connect(list(credentials) or [CREDENTIALS], enough=enough, begun=begun, announced=announced)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def messages(*, credentials: Sequence[str], out: Path) -> int:
     """Shows what the hospitals asked about a study, and what was answered. Status 1 if one could not be asked."""
     missing = Missing()
-    with connect(credentials) as federation:
+    with connect(credentials, begun=True) as federation:
         study = _study(federation, out)
         threads, waiting = study.messages(on_missing=missing), study.questions()
     if not any(threads.values()):
@@ -37,7 +37,7 @@ def messages(*, credentials: Sequence[str], out: Path) -> int:
 
 def answer(*, credentials: Sequence[str], out: Path, hospital: str | None, text: str) -> None:
     """Answers a hospital's question about a pending request."""
-    with connect(credentials) as federation:
+    with connect(credentials, begun=True) as federation:
         thread = _study(federation, out).answer(text, hospital=hospital)
     say(f"Answered: {thread[-1].text}")
 
@@ -47,7 +47,7 @@ def withdraw(*, credentials: Sequence[str], out: Path, hospital: str | None) -> 
     not be asked.
     """
     missing = Missing()
-    with connect(credentials) as federation:
+    with connect(credentials, begun=True) as federation:
         withdrawn = _study(federation, out).withdraw(hospital=hospital, on_missing=missing)
     for name, state in withdrawn.items():
         say(f"{name}: {state}")

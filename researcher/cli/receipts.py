@@ -24,7 +24,7 @@ def receipts(*, credentials: Sequence[str], out: Path) -> int:
     from researcher.studies.submission import Submission
 
     missing = Missing()
-    with connect(credentials) as federation:
+    with connect(credentials, begun=True) as federation:
         files = Submission.load(federation, out).receipts(out / RECEIPTS, on_missing=missing)
     for file in files:
         say(file)

@@ -49,7 +49,7 @@ def status(*, credentials: Sequence[str], out: Path) -> None:
     from researcher.studies.checkpoints import load_state
     from researcher.studies.study import Study
 
-    with connect(credentials) as federation:
+    with connect(credentials, begun=True) as federation:
         study = Study.load(federation, out)
         for name, (state, reason) in study.decisions().items():
             say(f"{name}: {study.requests[name].request_id[:8]} {with_reason(state, reason)}")
@@ -107,7 +107,8 @@ def train(
     goes_on = (out / STUDY_FILE).exists()
     check_given(chosen, out, gram)
     enough = min_clients if goes_on else None
-    with connect(credentials, enough=enough, announced=True) as federation, contextlib.ExitStack() as until_done:
+    reached = connect(credentials, enough=enough, begun=goes_on, announced=True)
+    with reached as federation, contextlib.ExitStack() as until_done:
         from policies.terminal.rich_terminal import PlainConsole
         from researcher.terminal.public_hold_out import hold_out_for
         from researcher.terminal.training_session import chosen_strategy, keep_gram, train_study
@@ -153,7 +154,7 @@ def end(*, credentials: Sequence[str], out: Path) -> int:
     from researcher.studies.study import Study
 
     missing = Missing()
-    with connect(credentials) as federation:
+    with connect(credentials, begun=True) as federation:
         study = Study.load(federation, out)
         study.end(on_missing=missing)
     where = "every other hospital" if missing.status else "every hospital"

@@ -29,12 +29,13 @@ from researcher.hospitals.code_request import CodeRequest
 from researcher.hospitals.credentials import Credentials, once_each, read_credentials
 from researcher.hospitals.hospital import DatasetInfo, Hospital
 
-# What is wrong with what was given: whose file it is, what stands in it. Anything else is the hospital's, for a while.
+# Wrong with what was given: whose file it is, what stands in it. Anything else is the hospital's, for a while.
 _OF_THE_CREDENTIALS = (ConfigError, SignInFailed, DatasiteNotTrusted)
 # So long a hospital that was just tried is not tried again.
 _AGAIN_SECONDS = 2.0
 # So long those that are enough wait for the others' answers.
 _OTHERS_SECONDS = 0.5
+_Given = str | Path | Credentials
 _NOT_YET = DatasiteUnreachable("It has not answered yet; it is connected once it does.")
 
 
@@ -76,9 +77,7 @@ class Federation:
         self.came_from = tuple(came_from)
 
     @classmethod
-    def connect(
-        cls, credentials: str | Path | Iterable[str | Path | Credentials], *, enough: int | None = None
-    ) -> Self:
+    def connect(cls, credentials: _Given | Iterable[_Given], *, enough: int | None = None, begun: bool = False) -> Self:
         """Connects to the hospitals whose credentials are given, to all at the same time.
 
         One that is out of reach, or cannot be worked with, stops nothing at the others: `missing` says why.
@@ -87,6 +86,7 @@ class Federation:
             credentials: Files or a pattern such as `state/*/credentials/me@university.org.json`, or `Credentials`.
             enough: So many wait half a second more for the others, who are missing then and connected when they are
                 asked for; None waits for every answer.
+            begun: A study was submitted there before: a hospital that was installed anew since is missing, no error.
 
         Raises:
             ConfigError: No such file, or not a credentials file, or two are for one datasite.
@@ -96,10 +96,8 @@ class Federation:
             CertificateRefused: None, and the first takes the certificate for expired or revoked.
             VersionMismatch: None, and the first runs a version that this one does not work with.
         """
-        given: list[str | Path | Credentials] = (
-            [credentials] if isinstance(credentials, str | Path) else list(credentials)
-        )
-        hospitals, away = _connect_to_all(once_each(read_credentials(given)), enough)
+        given = [credentials] if isinstance(credentials, str | Path | Credentials) else list(credentials)
+        hospitals, away = _connect_to_all(once_each(read_credentials(given)), enough, begun)
         came_from = (str(Path(one).absolute()) for one in given if isinstance(one, str | Path))
         return cls(hospitals, away=away, came_from=came_from)
 
@@ -245,21 +243,22 @@ def check_all(credentials: str | Path | Iterable[str | Path | Credentials]) -> l
     return [checked.get(one.datasite) or failed[one.datasite] for one in given]
 
 
-def _connect_to_all(credentials: list[Credentials], enough: int | None) -> tuple[list[Hospital], list[Away]]:
+def _connect_to_all(given: list[Credentials], enough: int | None, begun: bool) -> tuple[list[Hospital], list[Away]]:
     """Connects side by side: most of the time goes by in the datasites."""
-    pool = ThreadPoolExecutor(max(len(credentials), 1))
-    connecting = [pool.submit(_connected, one) for one in credentials]
+    pool = ThreadPoolExecutor(max(len(given), 1))
+    connecting = [pool.submit(_connected, one) for one in given]
     pool.shutdown(wait=False)
     answering = _waited_for(connecting, enough)
-    ended = [(one, future) for one, future in zip(credentials, connecting, strict=True) if future not in answering]
+    ended = [(one, future) for one, future in zip(given, connecting, strict=True) if future not in answering]
     hospitals = [future.result() for _, future in ended if future.exception() is None]
     errors = [error for _, future in ended if (error := future.exception()) is not None]
-    wrong = [one for one in errors if not isinstance(one, WanwuError) or isinstance(one, _OF_THE_CREDENTIALS)]
+    stops = ConfigError if begun else _OF_THE_CREDENTIALS
+    wrong = [one for one in errors if not isinstance(one, WanwuError) or isinstance(one, stops)]
     if wrong or (errors and not hospitals):
         _close_later(connecting)
         raise (wrong or errors)[0]
     away = [Away(one, error) for one, future in ended if isinstance(error := future.exception(), WanwuError)]
-    asked = zip(credentials, connecting, strict=True)
+    asked = zip(given, connecting, strict=True)
     return hospitals, away + [Away(one, _NOT_YET, answering=future) for one, future in asked if future in answering]
 
 

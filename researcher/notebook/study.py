@@ -95,7 +95,7 @@ class Study(study.Study):
         setup = Setup.load(folder, plan)
         load_state(folder, plan_digest=plan.digest())
         given, enough = credentials_for(names, setup, folder, credentials), setup.min_clients if setup else None
-        return cls.load(_federation().connect(given, enough=enough), folder)
+        return cls.load(_federation().connect(given, enough=enough, begun=True), folder)
 
     @property
     def setup(self) -> Setup | None:

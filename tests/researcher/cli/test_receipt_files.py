@@ -54,7 +54,7 @@ def test_receipts_that_there_are_none_of_are_said_to_be_missing(
     files: tuple[str, ...], told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = SimpleNamespace(receipts=lambda folder, on_missing: [Path(file) for file in files])
-    monkeypatch.setattr("researcher.cli.receipts.connect", lambda credentials: nullcontext())
+    monkeypatch.setattr("researcher.cli.receipts.connect", lambda credentials, begun: nullcontext())
     monkeypatch.setattr("researcher.studies.submission.Submission.load", lambda federation, folder: asked)
     assert main(["receipts", "--out", "anywhere"]) == 0
     said = capsys.readouterr().out.splitlines()

@@ -96,6 +96,24 @@ def test_credentials_that_are_wrong_stop_everything(outcomes: Outcomes, error: E
     assert not Fake.open, "what was connected is closed"
 
 
+@pytest.mark.parametrize("error", [SignInFailed("No."), DatasiteNotTrusted("Not yours.")])
+def test_a_hospital_that_was_installed_anew_stops_no_study_that_was_begun(
+    outcomes: Outcomes, error: WanwuError
+) -> None:
+    """Its old credentials fit it no more, and without any the study would not be taken up."""
+    outcomes["south"] = error
+    with Federation.connect(credentials("north", "south"), begun=True) as federation:
+        assert list(federation.hospitals) == ["north"]
+        assert federation.missing == {"south": f"{error.code}: {error.public}"}
+    outcomes["north"] = error
+    with pytest.raises(type(error)):
+        Federation.connect(credentials("north", "south"), begun=True)
+    outcomes["south"] = ConfigError("No certificate.")
+    del outcomes["north"]
+    with pytest.raises(ConfigError):
+        Federation.connect(credentials("north", "south"), begun=True)
+
+
 def test_hospitals_that_are_all_away_are_an_error(outcomes: Outcomes) -> None:
     outcomes |= {"north": GONE, "south": CertificateRefused("Revoked.")}
     with pytest.raises(DatasiteUnreachable):

@@ -52,7 +52,7 @@ def connected(monkeypatch: pytest.MonkeyPatch, at: AtHome) -> list[Any]:
     """What `Federation.connect` is given from now on; it returns `at`."""
     given: list[Any] = []
 
-    def connect(cls: object, credentials: Any, *, enough: int | None) -> AtHome:
+    def connect(cls: object, credentials: Any, *, enough: int | None, begun: bool) -> AtHome:
         given.extend(credentials)
         return at
 
