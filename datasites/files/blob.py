@@ -114,8 +114,13 @@ class Blob:
     def go_on(self, digest: str, begin: int) -> None:
         """Takes what came of an upload that broke off as the blob's beginning.
 
+        Each of its bytes is written again. The disk may have refused them after they were set aside, or before the
+        datasite was killed, and a system tells that to whom had the file open then, and to nobody later: the last sync
+        brings to the disk, or hears of, what is written from here on.
+
         Raises:
             BlobError: There are not exactly `begin` bytes of it.
+            OSError: The disk did not take them.
         """
         self._stream.close()
         try:
@@ -129,6 +134,8 @@ class Blob:
             raise BlobError(_BEGIN_AGAIN)
         while chunk := self._stream.read(CHUNK_BYTES):
             self._running.update(chunk)
+            self._stream.seek(-len(chunk), os.SEEK_CUR)
+            self._stream.write(chunk)
         self.size = begin
 
     def set_aside(self, digest: str) -> None:

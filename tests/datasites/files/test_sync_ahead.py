@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import hashlib
+import io
 import os
+import secrets
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.waiting import CEILING_SECONDS
@@ -134,6 +139,44 @@ def test_what_came_of_an_upload_is_not_kept_where_the_disk_did_not_take_it(
     blob.close()
     assert not list(tmp_path.iterdir())
     assert (blob.taken, blob.parts, blob.added, blob.is_new) == (1, 1, 0, False)
+
+
+def test_what_came_before_a_kill_is_written_again_so_that_the_last_sync_hears_of_a_disk_that_refused_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = Disk(OSError(errno.EIO, "no such luck"))
+    disk.may_end.set()
+    monkeypatch.setattr(blobs, "SyncAhead", lambda path: SyncAhead(path, sync=disk.sync))
+    content = secrets.token_bytes(STEP_BYTES + 5)
+    digest = hashlib.sha256(content + b"rest").hexdigest()
+    killed = Blob(tmp_path, 2 * STEP_BYTES, threading.Lock(), announced=digest)
+    with contextlib.suppress(OSError):
+        killed.write(content)
+    killed._stream.close()  # what a process that is killed then leaves
+    assert disk.ended.wait(CEILING_SECONDS)
+    wait_until_over()
+    monkeypatch.setattr(blobs, "SyncAhead", SyncAhead)
+    Blob.find_parts(tmp_path)
+
+    written, opened = list[tuple[int, int]](), Path.open
+
+    class Noting(io.BufferedRandom):
+        def write(self, chunk: Any) -> int:
+            written.append((self.tell(), self.tell() + len(chunk)))
+            return super().write(chunk)
+
+    def noting(path: Path, mode: str = "r", *form: Any) -> Any:
+        return Noting(io.FileIO(path, "r+")) if mode == "r+b" else opened(path, mode, *form)
+
+    monkeypatch.setattr(Path, "open", noting)
+    blob = Blob(tmp_path, 2 * STEP_BYTES, threading.Lock(), announced=digest)
+    blob.go_on(digest, len(content))
+    blob.write(b"rest")
+    assert blob.keep() == digest
+    blob.close()
+    ends = [0, *(end for _, end in written)]
+    assert [begin for begin, _ in written] == ends[:-1] and ends[-1] == len(content) + 4
+    assert [one.read_bytes() for one in tmp_path.iterdir()] == [content + b"rest"]
 
 
 def test_where_no_file_can_be_opened_the_last_sync_does_it_all(tmp_path: Path) -> None:
