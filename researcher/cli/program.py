@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 from collections.abc import Sequence
 
 from policies.terminal.commands import run
@@ -37,8 +40,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return run(make_program(), arguments)
     except KeyboardInterrupt:
+        if arguments is None:
+            _end_at_the_next()
         say("Interrupted. What was reached is saved; run the command again to go on.", to_errors=True)
         return INTERRUPTED
+
+
+def _end_at_the_next() -> None:
+    """Threads that wait for a hospital end with its answer, within seconds; who does not wait interrupts again."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, lambda number, frame: os._exit(INTERRUPTED))
 
 
 def make_program() -> ResearcherCommands:

@@ -263,16 +263,21 @@ class RemoteRound:
             raise FederationError("The round ended without this hospital.")
 
     def _reaching(self, ask: Callable[[], _T]) -> _T:
-        """Asks again while the datasite cannot be reached, as long as bytes come through or the retry policy allows."""
-        routes, backoff, since = self.hospital.routes, Backoff(), time.monotonic()
-        moved = routes.bytes_moved
+        """Asks again while the datasite cannot be reached, as long as bytes come through or the retry policy allows.
+
+        That time begins with the first try that failed: a question may have waited for long, and a machine that slept,
+        or a process that was stopped, finds every line broken when it goes on.
+        """
+        routes, backoff = self.hospital.routes, Backoff()
+        moved, since = routes.bytes_moved, None
         while True:
             try:
                 return ask()
             except DatasiteUnreachable as error:
-                if routes.bytes_moved > moved:
-                    moved, backoff, since = routes.bytes_moved, Backoff(), time.monotonic()
-                if time.monotonic() - since > self.retry_policy.unreachable_seconds or self.stopping.is_set():
+                now = time.monotonic()
+                if since is None or routes.bytes_moved > moved:
+                    moved, backoff, since = routes.bytes_moved, Backoff(), now
+                if now - since >= self.retry_policy.unreachable_seconds or self.stopping.is_set():
                     raise
                 self._say("unreachable", reason=error.public)
                 backoff.pause(self.stopping)

@@ -141,7 +141,7 @@ def test_what_hospitals_decided_is_printed_and_obeys_nothing(
         request=lambda request_id: RequestAnswer("r", text, text), rehearsal=lambda request_id: rehearsed
     )
     study = submission("north", routes=answers)
-    monkeypatch.setattr(studies, "connect", lambda credentials: nullcontext(study.federation))
+    monkeypatch.setattr(studies, "connect", lambda credentials, begun: nullcontext(study.federation))
     monkeypatch.setattr("researcher.studies.study.Study.load", lambda federation, folder: study)
     studies.status(credentials=(), out=Path("x"))
     assert not raw_in(capsys.readouterr().out)

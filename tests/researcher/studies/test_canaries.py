@@ -130,7 +130,7 @@ def test_status_tells_how_each_canary_ended_in_the_terminal_and_in_a_notebook(
 ) -> None:
     study = study_of(tmp_path, hospitals)
     study.note_canaries({"a": CanaryEnd(True, "2026-11-29T08:00:00+00:00"), "b": CanaryEnd.now(f"WW501: {WHY}")})
-    monkeypatch.setattr(studies, "connect", lambda credentials: nullcontext(study.federation))
+    monkeypatch.setattr(studies, "connect", lambda credentials, begun: nullcontext(study.federation))
     monkeypatch.setattr(Study, "rehearsals", lambda self: {})
     assert main(["status", "--out", str(tmp_path)]) == 0
     printed = capsys.readouterr().out

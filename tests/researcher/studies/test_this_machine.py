@@ -5,23 +5,29 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from support.fake_hospitals import FakeHospital, averaged, federation_of, requests_of
-from support.hospitals import CLASSES, draw_pictures
+from support.hospitals import CLASSES, ENVIRONMENT, draw_pictures
+from support.waiting import CEILING_SECONDS
 
 from datasites.training.models import initial_weights
-from policies.errors import ConfigError
+from policies.errors import ConfigError, DatasiteUnreachable
 from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
+from researcher.cli.commands import INTERRUPTED
 from researcher.evaluation.hold_out import HoldOut
 from researcher.held_folder import LOCK
-from researcher.studies.retry_policy import RetryPolicy
+from researcher.studies import remote_round
+from researcher.studies.retry_policy import Backoff, RetryPolicy
 from researcher.studies.study import Study
 
 SPEC = ModelSpec("linear", (16, 16, 1), 2)
@@ -182,3 +188,52 @@ def test_where_a_file_system_knows_no_locks_a_study_runs(
 
     monkeypatch.setattr(fcntl, "flock", no_locks)
     check(*run(study(tmp_path, hospitals)), hospitals)
+
+
+# --- stopped ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_process_that_was_stopped_for_long_tries_a_broken_line_again(
+    hospitals: list[FakeHospital], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, tries = [0.0], list[float]()
+    monkeypatch.setattr(remote_round, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(Backoff, "pause", lambda self, stopping: clock.__setitem__(0, clock[0] + 5.0))
+
+    def ask(fails: int) -> int:
+        tries.append(clock[0])
+        if len(tries) == 1:
+            clock[0] += 3600.0  # stopped within the first try
+        if len(tries) <= fails:
+            raise DatasiteUnreachable("The line is broken.")
+        return len(tries)
+
+    stopping, policy = threading.Event(), RetryPolicy(unreachable_seconds=60.0)
+    request = requests_of(*hospitals)["a"]
+    there: Any = hospitals[0]
+    part = remote_round.RemoteRound(there, "d", request, PLAN, 0, policy, stopping, lambda event: None)
+    assert part._reaching(lambda: ask(3)) == 4
+    tries.clear()
+    with pytest.raises(DatasiteUnreachable):
+        part._reaching(lambda: ask(1000))
+    assert len(tries) == 1 + 60 / 5
+
+
+def test_a_second_interrupt_ends_a_command_at_once_and_says_nothing_more(tmp_path: Path) -> None:
+    """The first leaves a thread behind that waits for a hospital."""
+    program = (
+        "import sys, threading, time\n"
+        "from researcher.cli import program\n"
+        "threading.Thread(target=time.sleep, args=(3600,)).start()\n"
+        "def interrupted(*_): raise KeyboardInterrupt\n"
+        "program.run = interrupted\n"
+        "sys.exit(program.main())\n"
+    )
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT) as process:
+        assert process.stderr is not None
+        told = process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+        assert process.wait(CEILING_SECONDS) == INTERRUPTED
+    assert told.startswith("Interrupted. What was reached is saved") and not rest
