@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from policies.errors import ConfigError
 from policies.plans.training import TrainingPlan
@@ -30,10 +31,26 @@ def read_plan(folder: Path | str) -> tuple[TrainingPlan, tuple[str, ...]]:
     """
     path = Path(folder) / STUDY_FILE
     try:
-        values = json.loads(path.read_text())
+        values = kept(folder)
         plan, names = TrainingPlan.from_json(values["plan"]), tuple(map(str, values["requests"]))
-    except OSError as error:
-        raise ConfigError(f"{folder} holds no study. Submit one first, or give the folder of one.") from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ConfigError(f"{path} was changed or cut. Take the folder's original, or a copy of it.") from error
     return plan, names
+
+
+def kept(folder: Path | str) -> Any:
+    """What a study's file holds, as JSON has it.
+
+    Raises:
+        ConfigError: There is none, or it may not be read.
+        ValueError: It is no JSON.
+    """
+    path = Path(folder) / STUDY_FILE
+    try:
+        return json.loads(path.read_text())
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ConfigError(f"{folder} holds no study. Submit one first, or give the folder of one.") from error
+    except OSError as error:  # it is another's, perhaps: whoever submits it again spends its budget again
+        raise ConfigError(
+            f"{path} cannot be read ({error.strerror}). Ask whose folder it is to let you read it."
+        ) from error

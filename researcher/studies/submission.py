@@ -22,10 +22,11 @@ from researcher.held_folder import FolderLock
 from researcher.hospitals.code_request import CodeRequest
 from researcher.hospitals.federation import Federation
 from researcher.studies import decisions
+from researcher.studies.asked_round import ASKED_FILE
 from researcher.studies.conversation import Conversation
 from researcher.studies.decisions import OnChange
 from researcher.studies.everywhere import OnMissing, at_each
-from researcher.studies.kept_plan import GRAPH_FILE, LOSS_FILE, RECEIPTS, STUDY_FILE
+from researcher.studies.kept_plan import GRAPH_FILE, LOSS_FILE, RECEIPTS, STUDY_FILE, kept
 from researcher.studies.taking_part.canary_end import CanaryEnd, canary_ends
 from researcher.studies.taking_part.roster import Roster
 
@@ -154,12 +155,10 @@ class Submission(Conversation, Generic[P]):
         """
         folder = Path(folder)
         try:
-            values = json.loads((folder / STUDY_FILE).read_text())
+            values = kept(folder)
             requests = {name: CodeRequest(**request) for name, request in values["requests"].items()}
             plan, refused = parse(values["plan"]), dict(values.get("refused", {}))
             canaries = canary_ends(values.get("canaries", {}))
-        except OSError as error:
-            raise ConfigError(f"{folder} holds no study. Submit one first.") from error
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ConfigError(
                 f"{folder / STUDY_FILE} was changed or cut, so it holds no study that can go on. Take the folder's "
@@ -295,3 +294,8 @@ class Submission(Conversation, Generic[P]):
 def _check_free(folder: Path) -> None:
     if (folder / STUDY_FILE).exists():
         raise ConfigError(f"{folder} already holds a study. Continue it, or choose another folder.")
+    if (folder / ASKED_FILE).exists():
+        raise ConfigError(
+            f"{folder} holds rounds of a study, and {STUDY_FILE}, which names its requests, is gone. Take the folder's "
+            "original, or a copy of it, or choose another folder: hospitals charge a study that is submitted again."
+        )

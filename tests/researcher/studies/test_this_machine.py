@@ -27,6 +27,7 @@ from researcher.cli.commands import INTERRUPTED
 from researcher.evaluation.hold_out import HoldOut
 from researcher.held_folder import LOCK
 from researcher.studies import remote_round
+from researcher.studies.kept_plan import read_plan
 from researcher.studies.retry_policy import Backoff, RetryPolicy
 from researcher.studies.study import Study
 
@@ -149,6 +150,24 @@ def test_rounds_that_hospitals_charged_with_other_weights_are_given_up_and_the_s
     assert [len(record.datasites) for record in history.records] == [3, 0, 3, 3]
     assert all("other weights" in history.records[1].skipped[one.name] for one in hospitals)
     check(state, history, hospitals)
+
+
+def test_rounds_whose_study_is_gone_are_not_submitted_again(tmp_path: Path, hospitals: list[FakeHospital]) -> None:
+    run(study(tmp_path, hospitals), rounds=1)
+    (tmp_path / "study.json").unlink()
+    there: Any = None  # nobody is asked
+    with pytest.raises(ConfigError, match=r"study\.json, which names its requests, is gone"):
+        Study.submit(there, PLAN, tmp_path)
+
+
+def test_a_study_that_may_not_be_read_is_not_said_to_be_none(tmp_path: Path) -> None:
+    (tmp_path / "study.json").mkdir()  # as little to be read as another's file, also by root
+    for take_up in (lambda: read_plan(tmp_path), lambda: Study.load(federation_of(), tmp_path)):
+        with pytest.raises(ConfigError, match=r"study\.json cannot be read .*Ask whose folder it is"):
+            take_up()
+    for take_up in (lambda: read_plan(tmp_path / "none"), lambda: Study.load(federation_of(), tmp_path / "none")):
+        with pytest.raises(ConfigError, match="holds no study"):
+            take_up()
 
 
 # --- two at once -----------------------------------------------------------------------------------------------------
