@@ -49,8 +49,7 @@ def study(folder: Path, hospitals: list[FakeHospital]) -> Study:
 
 def run(made: Study, **more: Any) -> tuple[Any, Any]:
     policy = RetryPolicy(unreachable_seconds=0.0)
-    settings = {"min_clients": 2, "retry_policy": policy, **more}
-    return made.run(hold_out=HOLD_OUT, initial_weights=FIRST, **settings)
+    return made.run(hold_out=HOLD_OUT, initial_weights=FIRST, min_clients=2, retry_policy=policy, **more)
 
 
 def check(state: Any, history: Any, hospitals: list[FakeHospital]) -> None:
