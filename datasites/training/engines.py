@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import torch
+from torch import nn
 
 from datasites.training.book_keeping import BookKeeping
-from datasites.training.dp_sgd.engine_contract import EngineFactory
-from datasites.training.dp_sgd.opacus_hooks import OpacusHooks
+from datasites.training.dp_sgd.engine_contract import ClippedGradients, EngineFactory
+from datasites.training.losses import Loss, summed_loss
 from datasites.training.models import build_model
 from datasites.training.pictures.reports import empty_inputs
 from policies.plans.training import ModelSpec
 
-ENGINES: dict[str, EngineFactory] = {"book_keeping": BookKeeping, "opacus": OpacusHooks}
+
+def _opacus_hooks(model: nn.Module, max_grad_norm: float, loss: Loss = summed_loss) -> ClippedGradients:
+    from datasites.training.dp_sgd.opacus_hooks import OpacusHooks  # late: Opacus takes as long to import as torch
+
+    return OpacusHooks(model, max_grad_norm, loss)
+
+
+ENGINES: dict[str, EngineFactory] = {"book_keeping": BookKeeping, "opacus": _opacus_hooks}
 """The engines by the names that a plan gives them."""
 
 

@@ -5,7 +5,8 @@ for histories of several parts, of scipy.integrate one integral; importing all t
 check does. So inside these files, and nowhere else, names stand for them: the normal distribution is computed by the
 same functions of scipy.special that scipy.stats calls, the integral by scipy's own file, executed alone, and whatever
 else is asked for comes from scipy itself, then. scipy.special is imported as it is, but for scipy.linalg, which one of
-its files gets when it calls it. Sees nothing of the data.
+its files gets when it calls it. Likewise of torch.distributed.tensor, which Opacus' optimisers name in annotations
+alone and which takes as long to import as a third of torch. Sees nothing of the data.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import Any
 
 _SCIPY_FILES = "scipy_files"
 _CALLS_LINALG = "scipy.special._orthogonal"  # for weights of quadratures, which nothing here asks for
+_OF_ANNOTATIONS = "torch.distributed.tensor"
 _loading = threading.Lock()
 _roots: dict[str, str] = {}  # package that files are executed as → the library that they are of
 
@@ -109,6 +111,8 @@ def _import(root: str, name: str, globals: Any, locals: Any, fromlist: Any, leve
     if level == 0 and name == "scipy" and fromlist and set(fromlist) <= {"integrate", "linalg", "signal", "stats"}:
         linalg = _Later(partial(importlib.import_module, "scipy.linalg"))
         return SimpleNamespace(integrate=_Later(quadrature), linalg=linalg, signal=_Signal, stats=_Stats)
+    if level == 0 and name == _OF_ANNOTATIONS and fromlist:
+        return SimpleNamespace(**{one: _Later(partial(importlib.import_module, name)) for one in fromlist})
     if level == 0 and name == "scipy.special":
         special()
     if level == 0 and name.partition(".")[0] == _roots.get(root):  # a file of the same library: likewise one by one

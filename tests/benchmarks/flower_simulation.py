@@ -1,8 +1,9 @@
 """The same work in Flower's own simulation: run by tests/benchmarks/simulation.py, in an environment that has Flower.
 
-Each client trains its hospital by the datasites' trainer with the same draws and noise, so that its updates are those
-of the other side; averaging, transport and workers are Flower's. It is given what the other side's workers have: data
-that each worker opens once as a memory map, and, unless it is told otherwise, what a worker sets up once.
+Averaging, transport and workers are Flower's. Clients are of three kinds. `called` and `kept` train by the datasites'
+trainer with the same draws and noise, so that their updates are those of the other side; `kept` keeps what the other
+side's workers set up once. `own` is as a user of Flower writes it, without a line of that trainer: see
+flower_own_client.py. All are given data that each worker opens once as a memory map.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import json
 import os
 import sys
 import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +25,13 @@ FOLDER = Path(os.environ.get("WANWU_FLOWER_WORK", "."))
 
 
 @cache
+def _data() -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """What the work is, and the pictures of all hospitals, opened once in a process."""
+    about = json.loads((FOLDER / "work.json").read_text())
+    return about, {name: np.load(FOLDER / f"{name}.npy", mmap_mode="r") for name in ("images", "labels", "units")}
+
+
+@cache
 def _work() -> tuple[Any, Any, list[Any], int]:
     """The plan, the pictures, the hospitals and the seed, read once in a process."""
     import torch
@@ -30,8 +40,7 @@ def _work() -> tuple[Any, Any, list[Any], int]:
     from researcher.simulation.made_up import MadeUpHospital, SharedPictures
 
     torch.set_num_threads(1)
-    about = json.loads((FOLDER / "work.json").read_text())
-    arrays = {name: np.load(FOLDER / f"{name}.npy", mmap_mode="r") for name in ("images", "labels", "units")}
+    about, arrays = _data()
     hospitals = [MadeUpHospital(*values) for values in about["hospitals"]]
     return TrainingPlan.from_json(about["plan"]), SharedPictures(**arrays), hospitals, about["seed"]
 
@@ -70,6 +79,86 @@ def _start_ray(cores: int) -> None:
                 raise
 
 
+@dataclass(frozen=True)
+class Side:
+    """A kind of client, and what its server needs of it.
+
+    Attributes:
+        train: Given a hospital's number, the round's from 0 and the model that was sent; returns the trained one and
+            the hospital's public size.
+        score: Share of right answers on the hold-out.
+        first: The model that is sent first.
+        names: Of its arrays, in order.
+        rounds: Of the study.
+        hospitals: How many.
+    """
+
+    train: Callable[[int, int, Any], tuple[Any, float]]
+    score: Callable[[Any], float]
+    first: Any
+    names: Sequence[str]
+    rounds: int
+    hospitals: int
+
+
+def _by_the_trainer() -> Side:
+    """Clients of the datasites' trainer, who are sent arrays."""
+    from datasites.training.evaluation import predict
+    from datasites.training.models import initial_weights
+
+    plan, _, hospitals, seed = _work()
+    first = initial_weights(plan.model, seed)
+    images, labels = _hold_out()
+
+    def weights_of(arrays: Any) -> dict[str, np.ndarray]:
+        sent = arrays.to_numpy_ndarrays()
+        return {name: np.asarray(array, np.float32) for name, array in zip(first, sent, strict=True)}
+
+    def train(number: int, index: int, arrays: Any) -> tuple[Any, float]:
+        weights = weights_of(arrays)
+        update, size = _update(number, index, weights)
+        return [weights[name] + update[name] for name in first], size
+
+    def score(arrays: Any) -> float:
+        return float((predict(plan.model, weights_of(arrays), images).argmax(axis=1) == labels).mean())
+
+    return Side(train, score, list(first.values()), list(first), plan.rounds, len(hospitals))
+
+
+def _by_its_own() -> Side:
+    """Clients of flower_own_client.py, who are sent a state of torch."""
+    import flower_own_client as own
+    import torch
+
+    torch.set_num_threads(1)
+    about, arrays = _data()
+    plan, (images, labels) = json.loads(about["plan"]), _hold_out()
+    settings = own.Settings.of(plan)
+
+    def train(number: int, index: int, sent: Any) -> tuple[Any, float]:
+        _, begin, end, size = about["hospitals"][number]
+        rows = slice(begin, end)
+        state = sent.to_torch_state_dict()
+        return own.train(settings, index, state, arrays["images"][rows], arrays["labels"][rows], size), size
+
+    def score(sent: Any) -> float:
+        return own.accuracy(sent.to_torch_state_dict(), images, labels)
+
+    torch.manual_seed(about["seed"])
+    first = own.Net(plan["model"]["num_classes"]).state_dict()
+    return Side(train, score, first, list(first), plan["rounds"], len(about["hospitals"]))
+
+
+@cache
+def _side() -> Side:
+    return _by_its_own() if os.environ["WANWU_FLOWER_CLIENT"] == "own" else _by_the_trainer()
+
+
+def _hold_out() -> tuple[np.ndarray, np.ndarray]:
+    with np.load(FOLDER / "hold_out.npz") as held:
+        return held["images"], held["labels"]
+
+
 def main() -> int:
     """Runs all rounds; writes the last weights and each round's accuracy."""
     from flwr.app import ArrayRecord, Context, Message, MetricRecord, RecordDict
@@ -78,48 +167,36 @@ def main() -> int:
     from flwr.serverapp.strategy import FedAvg
     from flwr.simulation import run_simulation
 
-    from datasites.training.evaluation import predict
-    from datasites.training.models import initial_weights
-
-    plan, _, hospitals, seed = _work()
-    first = initial_weights(plan.model, seed)
-    names, cores = list(first), int(os.environ["WANWU_FLOWER_CORES"])
+    many, cores = _side().hospitals, int(os.environ["WANWU_FLOWER_CORES"])
     client, server = ClientApp(), ServerApp()
 
     @client.train()
     def train(message: Message, context: Context) -> Message:
-        sent = message.content["arrays"].to_numpy_ndarrays()
-        weights = {name: np.asarray(array, np.float32) for name, array in zip(names, sent, strict=True)}
         index = int(message.content["config"]["server-round"]) - 1
-        update, size = _update(int(context.node_config["partition-id"]), index, weights)
-        trained = ArrayRecord([weights[name] + update[name] for name in names])
-        content = RecordDict({"arrays": trained, "metrics": MetricRecord({"num-examples": int(size)})})
-        return Message(content=content, reply_to=message)
-
-    with np.load(FOLDER / "hold_out.npz") as held:
-        images, labels = held["images"], held["labels"]
+        number = int(context.node_config["partition-id"])
+        trained, size = _side().train(number, index, message.content["arrays"])
+        metrics = MetricRecord({"num-examples": int(size)})
+        return Message(content=RecordDict({"arrays": ArrayRecord(trained), "metrics": metrics}), reply_to=message)
 
     def evaluate(server_round: int, arrays: ArrayRecord) -> MetricRecord:
-        weights = dict(zip(names, arrays.to_numpy_ndarrays(), strict=True))
-        right = predict(plan.model, weights, images).argmax(axis=1) == labels
-        return MetricRecord({"accuracy": float(right.mean())})
+        return MetricRecord({"accuracy": _side().score(arrays)})
 
     @server.main()
     def serve(grid: Grid, context: Context) -> None:
-        many = len(hospitals)
         strategy = FedAvg(fraction_train=1.0, fraction_evaluate=0.0, min_train_nodes=many, min_available_nodes=many)
         result = strategy.start(
             grid=grid,
-            initial_arrays=ArrayRecord([first[name] for name in names]),
-            num_rounds=plan.rounds,
+            initial_arrays=ArrayRecord(_side().first),
+            num_rounds=_side().rounds,
             evaluate_fn=evaluate,
         )
-        last = dict(zip(names, result.arrays.to_numpy_ndarrays(), strict=True))
-        np.savez(FOLDER / "flower.npz", **last)
+        last = result.arrays.to_numpy_ndarrays()
+        named = dict(zip(_side().names, last, strict=True))
+        np.savez(FOLDER / "flower.npz", accuracy=_side().score(result.arrays), **named)
 
     _start_ray(cores)
     backend = {"client_resources": {"num_cpus": 1, "num_gpus": 0.0}}
-    run_simulation(server, client, num_supernodes=len(hospitals), backend_name="ray", backend_config=backend)
+    run_simulation(server, client, num_supernodes=many, backend_name="ray", backend_config=backend)
     return 0
 
 

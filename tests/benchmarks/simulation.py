@@ -1,10 +1,11 @@
 """Hundreds of hospitals on this machine: `make bench-simulation` writes out/bench/simulation.json.
 
-The drawn set is shared out evenly, and a study is run three times: by `python -m researcher simulate` on Ray, by bare
-calls of the datasites' trainer one after the other in one process, and by Flower's own simulation with the same model,
-data, draws and local steps. Time is told of the whole command, from its start to its end. Processor time and memory
-are those of all of its processes, sampled once a second. `peak_gb` is memory that is in use: what processes share is
-counted once (PSS), also with processes that are not the command's. `peak_rss_gb` counts it in each of them.
+The drawn set is shared out evenly, and a study is run by `python -m researcher simulate` on Ray, by bare calls of the
+datasites' trainer one after the other in one process, and by Flower's own simulation with the same model, data and
+number of local steps, once for each kind of client. Time is told of the whole command, from its start to its end.
+Processor time and memory are those of all of its processes, sampled once a second. `peak_gb` is memory that is in use:
+what processes share is counted once (PSS), also with processes that are not the command's. `peak_rss_gb` counts it in
+each of them.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ SEED = 0
 WORKERS = ("ray::Worker", "ray::ClientAppActor")  # ours and Flower's
 # Flower's averaging is plain FedAvg, so neither side keeps momentum or an average of rounds.
 STUDY = ["--model", "small_cnn", "--local_epochs", "2", "--sample_rate", "0.2", "--learning_rate", "0.3"]
+CLIENTS = ("own", "kept", "called")  # of Flower: see flower_simulation.py
 KINDS = {"dp": ["--epsilon", "8"], "plain": ["--no-dp"]}
 
 
@@ -99,10 +101,14 @@ class Watched:
 
 def simulated(options: argparse.Namespace, kind: str, folder: Path) -> dict[str, Any]:
     """Ours."""
-    shutil.rmtree(folder / f"{kind}-ray", ignore_errors=True)
+    out = folder / f"{kind}-ray"
+    shutil.rmtree(out, ignore_errors=True)
     command = [sys.executable, "-m", "researcher", "simulate", *_arguments(options, kind)]
-    watched = Watched([*command, "--out", str(folder / f"{kind}-ray")], folder / f"{kind}-ray.log")
-    return watched.row()
+    watched = Watched([*command, "--out", str(out)], folder / f"{kind}-ray.log")
+    from researcher.reports.kept_result import read_result
+
+    scored = read_result(out / "result.json").history.records[-1].test_accuracy
+    return {**watched.row(), "accuracy": round(float(scored), 4)}
 
 
 def bare(options: argparse.Namespace, kind: str, folder: Path) -> dict[str, float]:
@@ -115,7 +121,7 @@ def bare(options: argparse.Namespace, kind: str, folder: Path) -> dict[str, floa
 
 
 def flower(options: argparse.Namespace, kind: str, folder: Path, client: str) -> dict[str, Any]:
-    """Flower's, and how far its last weights are from ours."""
+    """Flower's: how its last model scores, and how far its weights are from ours where they are of the same draws."""
     script = PROJECT / "tests" / "benchmarks" / "flower_simulation.py"
     environment = {
         "PYTHONPATH": os.pathsep.join([str(PROJECT), str(script.parent)]),
@@ -139,8 +145,10 @@ def flower(options: argparse.Namespace, kind: str, folder: Path, client: str) ->
 
     own = load_model(folder / f"{kind}-ray" / "global_model.safetensors").weights
     with np.load(folder / kind / "flower.npz") as theirs:
-        apart = max(float(np.abs(own[name] - theirs[name]).max()) for name in own)
-    return {**watched.row(), "weights_apart": apart}
+        row = {**watched.row(), "accuracy": round(float(theirs["accuracy"]), 4)}
+        if client != "own":
+            row["weights_apart"] = max(float(np.abs(own[name] - theirs[name]).max()) for name in own)
+    return row
 
 
 def write_work(options: argparse.Namespace, kind: str, folder: Path) -> None:
@@ -232,7 +240,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=list(KINDS))
-    parser.add_argument("--clients", nargs="*", default=["kept", "called"], choices=["kept", "called"])
+    parser.add_argument("--clients", nargs="*", default=list(CLIENTS), choices=CLIENTS)
     parser.add_argument("--flower", type=Path, default=PROJECT / "out" / "bench" / "flower" / "bin" / "python")
     parser.add_argument("--bare", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()

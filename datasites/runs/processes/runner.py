@@ -46,6 +46,7 @@ _BYTES_OF_A_NUMBER = 4  # weights are float32, so a file of them has at least as
 _NEEDED = (
     "encodings.ascii",
     "opacus",
+    "datasites.training.dp_sgd.opacus_hooks",
     "safetensors.numpy",
     "datasites.training.jobs",
     "datasites.training.process_group.shared_memory_group",

@@ -7,8 +7,8 @@ from functools import partial
 from typing import Any
 
 import torch
-from opacus.optimizers import DPOptimizerFastGradientClipping
 
+from datasites.training.dp_sgd.opacus_optimizer import DPOptimizerFastGradientClipping
 from datasites.training.gpu.step import Recorder
 from datasites.training.randomness.device_noise import DeviceKey
 from datasites.training.randomness.gaussian import key_on, noised_together, step_of
