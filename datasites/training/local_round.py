@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from datasites.training.descent import descent_of, set_learning_rate, with_noise
 from datasites.training.dp_sgd.device_look import NOTHING_KEPT, KeptLook
 from datasites.training.dp_sgd.engine_contract import EngineFactory
 from datasites.training.dp_sgd.loader import Batch, Loader
-from datasites.training.dp_sgd.noise import NoisyOptimizer
 from datasites.training.dp_sgd.private_step import PrivateStep, Shaped, find_shape, recorder_on
 from datasites.training.dp_sgd.step_engine import StepEngine
 from datasites.training.engines import ENGINES
@@ -34,7 +34,7 @@ from datasites.training.strategy_terms import strategy_terms
 from policies.errors import PlanError, RoundRefused
 from policies.plans.model_options import check_features
 from policies.plans.server.beside import apart, word_of
-from policies.plans.training import PrivacySpec, TrainingPlan
+from policies.plans.training import TrainingPlan
 
 Progress = Callable[[int, int], None]
 _Step = Callable[[np.ndarray, Iterator[Batch]], None]
@@ -199,20 +199,21 @@ class PreparedTraining:
         check_fit(plan.model, pictures)
         load_weights(model, self.global_weights)
         random = SecureRandom() if random is None else random
-        optimizer = _optimizer(plan, model, self.device)
+        optimizer = descent_of(plan, model, self.device)
         load = Loader(plan, pictures, random, self.device)
         samples = _samples(plan, pictures, random)
         if self.private is None or plan.privacy is None:
             step, batches_of = _plain_step(self, optimizer), load.in_parts
         else:
-            noisy = _noisy(self, plan.privacy, optimizer, load)
+            terms = strategy_terms(plan, model, self.beside)
+            noisy = with_noise(optimizer, plan.privacy, load, after_noise=terms, recorder=self.recorder)
             private = PrivateStep(self.private.shape, self.private.sums, random, noisy, model, self.process_group)
             step, batches_of = (lambda _, batches: private.take(batches)), private.batches_of
             samples = partial(private.seated, samples)
         drawn = self.process_group.samples(samples, steps=plan.steps_per_round)
         with closing(load.steps(drawn, batches_of)) as steps, load.tells_when_done(progress) as tell:
             for number, (sample, batches) in enumerate(steps):
-                _set_learning_rate(optimizer, plan.learning_rate_at(self.round_index * plan.steps_per_round + number))
+                set_learning_rate(optimizer, plan.learning_rate_at(self.round_index * plan.steps_per_round + number))
                 step(sample, batches)
                 tell(number + 1, plan.steps_per_round)
         trained = read_weights(model)
@@ -236,50 +237,16 @@ def _samples(
     )
 
 
-def _optimizer(plan: TrainingPlan, model: nn.Module, device: str) -> torch.optim.SGD:
-    """Takes the steps; on a GPU in one launch, with a learning rate in its memory, so that a step can be recorded."""
-    on_gpu = device.startswith("cuda")
-    return torch.optim.SGD(
-        model.parameters(),
-        lr=torch.tensor(plan.learning_rate, device=device) if on_gpu else plan.learning_rate,
-        momentum=plan.momentum,
-        weight_decay=plan.weight_decay,
-        fused=on_gpu or None,
-    )
-
-
-def _set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    for group in optimizer.param_groups:
-        if isinstance(group["lr"], torch.Tensor):
-            group["lr"].fill_(rate)
-        else:
-            group["lr"] = rate
-
-
-def _noisy(
-    prepared: PreparedTraining, privacy: PrivacySpec, optimizer: torch.optim.Optimizer, load: Loader
-) -> NoisyOptimizer:
-    """Takes private steps with the noise that the plan says, scaled by what is public."""
-    return NoisyOptimizer(
-        optimizer,
-        noise_multiplier=privacy.noise_multiplier,
-        max_grad_norm=privacy.max_grad_norm,
-        expected_batch=prepared.plan.sample_rate * load.pictures.public_size,
-        random=load.random,
-        after_noise=strategy_terms(prepared.plan, prepared.model, prepared.beside),
-        recorder=prepared.recorder,
-    )
-
-
 def _plain_step(prepared: PreparedTraining, optimizer: torch.optim.Optimizer) -> _Step:
     """A step of SGD on the mean gradient of a logical batch; an empty one has gradient zero."""
     plan, model = prepared.plan, prepared.model
     add_terms, loss = strategy_terms(plan, model, prepared.beside), loss_of(plan.objective)
-    parameters = list(model.parameters())
+    gradients = [torch.zeros_like(parameter) for parameter in model.parameters()]
+    for parameter, gradient in zip(model.parameters(), gradients, strict=True):
+        parameter.grad = gradient
 
     def step(chosen: np.ndarray, batches: Iterator[Batch]) -> None:
-        for parameter in parameters:
-            parameter.grad = torch.zeros_like(parameter)
+        torch._foreach_zero_(gradients)
         for batch in batches:
             (loss(model(batch.inputs), batch.labels) / (plan.augmentation_multiplicity * chosen.size)).backward()
         add_terms()

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,7 +16,9 @@ from policies.errors import DataError
 from policies.plans.picture_form import PictureForm
 from researcher.evaluation.feature_hold_out import with_features
 from researcher.evaluation.hold_out import HoldOut, load_hold_out
-from researcher.judgement.opened_model import OpenedModel
+
+if TYPE_CHECKING:  # a simulation reads data so, and opens no model
+    from researcher.judgement.opened_model import OpenedModel
 
 SITE, PATIENT, PATH = "site", "patient", "path"
 _NAMED = 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from policies.budget.accountant import epsilon_spent, plan_spend
@@ -29,9 +30,12 @@ class Charges:
 
     def epsilon(self) -> dict[str, float]:
         """Hospital → epsilon of all rounds that it began, at the plan's delta; empty where nothing is private."""
-        if self._plan.privacy is None:
-            return {}
-        return {name: self._epsilon(len(begun)) for name, begun in self._begun.items() if begun}
+        return self.so_far()()
+
+    def so_far(self) -> Callable[[], dict[str, float]]:
+        """What computes the epsilons of what was begun until now: workers need not wait for it."""
+        rounds = {name: len(begun) for name, begun in self._begun.items() if begun and self._plan.privacy}
+        return lambda: {name: self._epsilon(count) for name, count in rounds.items()}
 
     def _epsilon(self, rounds: int) -> float:
         privacy = self._plan.privacy

@@ -12,6 +12,7 @@ from policies.plans.training import TrainingPlan
 from policies.versions import packages
 from researcher.evaluation.evaluation import Evaluation
 from researcher.reports import StudyResult, write_report
+from researcher.reports.kept_result import read_result
 from researcher.simulation.own_models import at_home, own_models
 from researcher.simulation.work import Work
 from researcher.strategies import ServerState
@@ -24,6 +25,11 @@ MODEL_FILE, RESULT_FILE = "global_model.safetensors", "result.json"
 def model_file(plan: TrainingPlan) -> str:
     """The name of the file of what all hospitals have in common at the end."""
     return SHARED_FILE if keeps_part(plan) else MODEL_FILE
+
+
+def written_own_models(out: Path) -> Mapping[str, Evaluation]:
+    """The scores of hospitals' own models that a folder's results tell."""
+    return read_result(out / RESULT_FILE).own_models
 
 
 def write_results(

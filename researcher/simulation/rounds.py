@@ -144,7 +144,7 @@ def run_rounds(
             "aggregate": aggregated - came.last,
             "total": time.monotonic() - started,
         }
-        scored.wait_for(state, scores, partial(_record, state.round, hospitals, came, seconds, charges.epsilon()))
+        scored.wait_for(state, scores, partial(_record, state.round, hospitals, came, seconds, charges.so_far()))
     return state, history
 
 
@@ -181,7 +181,7 @@ def _record(
     hospitals: Sequence[MadeUpHospital],
     came: _Came,
     seconds: Mapping[str, float],
-    epsilon: Mapping[str, float],
+    epsilon: Callable[[], Mapping[str, float]],
     scores: Evaluation,
 ) -> RoundRecord:
     """A round's record, of what it came to and how its model scores."""
@@ -195,7 +195,7 @@ def _record(
         seconds=seconds,
         bytes_up=sum(came.sent_bytes.values()),
         bytes_down=came.size_bytes,
-        epsilon=epsilon,
+        epsilon=epsilon(),
     )
 
 

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from policies.errors import ConfigError
 from policies.plans.server.server_spec import BESIDE
@@ -17,12 +17,9 @@ from policies.plans.training import TrainingPlan
 from researcher import atomic_file
 from researcher.evaluation.evaluation import Evaluation
 from researcher.planning.settings import StudySettings
-from researcher.reports import StudyResult
-from researcher.reports.kept_result import read_result
 from researcher.simulation.at_work.started import Places
 from researcher.simulation.made_up import MadeUpHospital
 from researcher.simulation.own_models import has_own, score_own
-from researcher.simulation.results import RESULT_FILE, write_results
 from researcher.simulation.rounds import OnProgress, run_rounds
 from researcher.simulation.settings import SimulationSettings
 from researcher.simulation.work import Work, make_work
@@ -31,6 +28,9 @@ from researcher.strategies import KeptWeights, ServerState, Strategy
 from researcher.studies.checkpoints import load_state
 from researcher.studies.history import History, RoundRecord
 from researcher.studies.study import check_enough, strategy_of
+
+if TYPE_CHECKING:
+    from researcher.reports import StudyResult
 
 SIMULATION_FILE = "simulation.json"
 
@@ -80,21 +80,21 @@ def simulate(
     with Places(simulation) as places:
         early = places.begin if _is_new(out) else lambda data_bytes: None
         work = make_work(study, simulation, data, test=test, backbone_weights=backbone_weights, meanwhile=early)
+        from researcher.simulation import results  # late: workers, where there are some, begin meanwhile
+
         plan, strategy = work.plan, strategy_of(work.plan)
         begun = _begun(work, strategy, out)
         on_plan(plan, work.hospitals)
         if work.shared:
             on_shared(work.shared)
         own: Mapping[str, Evaluation] = {}
-        if begun[0].round < plan.rounds or (has_own(plan) and not (out / RESULT_FILE).exists()):
-            with places.workers(work, on_retried) as workers:
-                begun = run_rounds(
-                    work, workers, strategy, begun, folder=out, on_round=on_round, on_progress=on_progress
-                )
-                own = score_own(workers, plan, begun[0])
+        if begun[0].round < plan.rounds or (has_own(plan) and not (out / results.RESULT_FILE).exists()):
+            with places.workers(work, on_retried) as hands:
+                begun = run_rounds(work, hands, strategy, begun, folder=out, on_round=on_round, on_progress=on_progress)
+                own = score_own(hands, plan, begun[0])
         elif has_own(plan):
-            own = read_result(out / RESULT_FILE).own_models
-    return write_results(out, work, *begun, own)
+            own = results.written_own_models(out)
+    return results.write_results(out, work, *begun, own)
 
 
 def _begun(work: Work, strategy: Strategy, out: Path) -> tuple[ServerState, History]:

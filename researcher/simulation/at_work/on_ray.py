@@ -40,27 +40,39 @@ def store_bytes(data_bytes: int, model_bytes: int, workers: int, *, alike: bool)
     return data_bytes + models * model_bytes + data_bytes // 8
 
 
+def start_workers(ray: Any, workers: int) -> list[Any]:
+    """Starts workers, which import what they need at once, before there is a plan: see `OnRay`.
+
+    Args:
+        ray: The library, connected.
+        workers: How many.
+    """
+    kind = ray.remote(Worker).options(num_cpus=1, max_restarts=0, max_task_retries=0)
+    return [kind.remote() for _ in range(workers)]
+
+
 class OnRay:
     """Trains on the workers of a cluster."""
 
     def __init__(
-        self, ray: Any, work: Work, seed: int, *, workers: int, memory_bytes: int, on_retried: Retried
+        self, ray: Any, work: Work, seed: int, *, places: list[Any], memory_bytes: int, on_retried: Retried
     ) -> None:
-        """Puts the data into the store once, and starts the workers.
+        """Puts the data into the store once, and tells the workers of them.
 
         Args:
             ray: The library, connected.
             work: Of the simulation.
             seed: Of the simulation.
-            workers: How many.
+            places: From `start_workers`; those that die are replaced in it.
             memory_bytes: That each may take beside what it starts with.
             on_retried: Told what is trained again.
         """
         self.ray = ray
         data = ray.put(work.pictures), ray.put(work.hold_out)
         self._given = (work.plan.to_json(), *data, seed, memory_bytes, dict(packages.installed()))
-        self._kind = ray.remote(Worker).options(num_cpus=1, max_restarts=0, max_task_retries=0)
-        self.places = [self._kind.remote(*self._given) for _ in range(workers)]
+        self.places = places
+        for worker in places:
+            worker.begin.remote(*self._given)
         self._on_retried = on_retried
 
     def train(
@@ -107,7 +119,9 @@ class OnRay:
     def replace(self, worker: Any) -> None:
         """Starts a worker in the place of one that died, unless that was done: several may have been waiting for it."""
         if worker in self.places:
-            self.places[self.places.index(worker)] = self._kind.remote(*self._given)
+            (new,) = start_workers(self.ray, 1)
+            new.begin.remote(*self._given)
+            self.places[self.places.index(worker)] = new
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any, Self
 from policies.plans.server.local_part import LOCAL
 from policies.plans.server.server_spec import BESIDE
 from researcher.simulation.at_work.cluster import ray_cluster
-from researcher.simulation.at_work.on_ray import GIGABYTE, OnRay, store_bytes
+from researcher.simulation.at_work.on_ray import GIGABYTE, OnRay, start_workers, store_bytes
 from researcher.simulation.at_work.stops import stoppable
 from researcher.simulation.settings import SimulationSettings
 from researcher.simulation.work import Work, bytes_of
@@ -34,7 +34,7 @@ class Places:
         self._simulation = simulation
         self._most = simulation.workers or len(os.sched_getaffinity(0))
         self._stack, self._stops = contextlib.ExitStack(), contextlib.ExitStack()
-        self._held: tuple[Any, int] | None = None
+        self._held: tuple[Any, list[Any]] | None = None
         self._store_bytes = 0
 
     def __enter__(self) -> Self:
@@ -47,6 +47,8 @@ class Places:
 
     def begin(self, data_bytes: int) -> None:
         """Starts a cluster of this machine before the model is known, where there is memory for one that may be large.
+
+        Its workers import meanwhile what they need.
 
         Args:
             data_bytes: Of all pictures.
@@ -84,13 +86,14 @@ class Places:
             held = self._start(needed)
         memory = round(simulation.worker_memory * GIGABYTE)
         with self._stack:
-            ray, workers = held
-            yield OnRay(ray, work, simulation.seed, workers=workers, memory_bytes=memory, on_retried=on_retried)
+            ray, places = held
+            yield OnRay(ray, work, simulation.seed, places=places, memory_bytes=memory, on_retried=on_retried)
 
-    def _start(self, needed: int) -> tuple[Any, int]:
+    def _start(self, needed: int) -> tuple[Any, list[Any]]:
         simulation = self._simulation
         cluster = ray_cluster(simulation.ray_address, workers=simulation.workers, store_bytes=needed)
-        self._held = found = self._stack.enter_context(cluster)
+        ray, workers = self._stack.enter_context(cluster)
+        self._held = found = ray, start_workers(ray, workers)
         self._store_bytes = needed
         return found
 

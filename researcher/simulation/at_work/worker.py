@@ -1,6 +1,6 @@
 """A worker of a simulation on Ray: a process on a core of the cluster.
 
-The process that asks it imports this file too. So what trains, and needs torch, is imported where a worker begins.
+The process that asks it imports this file too. So what trains, and needs torch, is imported in the worker.
 """
 
 from __future__ import annotations
@@ -17,9 +17,15 @@ from researcher.simulation.workers import Trained
 
 
 class Worker:
-    """Trains hospitals and scores models; see `BoundedTrainer`."""
+    """Trains hospitals and scores models; see `BoundedTrainer`. It is begun before it has anything to do."""
 
-    def __init__(
+    def __init__(self) -> None:
+        """Imports what it will need, which takes longer than a plan is waited for."""
+        from researcher.simulation.at_work import bounded_trainer  # late: it is what imports torch
+
+        self._kind = bounded_trainer.BoundedTrainer
+
+    def begin(
         self,
         plan: str,
         pictures: SharedPictures,
@@ -28,10 +34,11 @@ class Worker:
         memory_bytes: int,
         known: dict[str, str],
     ) -> None:
-        """As `BoundedTrainer`."""
-        from researcher.simulation.at_work.bounded_trainer import BoundedTrainer  # late: it is what imports torch
-
-        self._trainer = BoundedTrainer(plan, pictures, hold_out, seed, memory_bytes, known)
+        """As `BoundedTrainer`; before anything else is asked of it. Where that fails the worker ends, as if it died."""
+        try:
+            self._trainer = self._kind(plan, pictures, hold_out, seed, memory_bytes, known)
+        except Exception as error:
+            raise SystemExit(f"A worker of a simulation cannot begin: {error}") from error
 
     def train(
         self, hospital: MadeUpHospital, round_index: int, weights: Mapping[str, np.ndarray]

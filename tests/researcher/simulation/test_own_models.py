@@ -14,7 +14,7 @@ from datasites.training.local_round import train_round
 from policies.errors import DataError
 from policies.plans.server.local_part import local_names
 from policies.plans.server.server_spec import ServerSpec
-from researcher.cli.trials import simulated_study
+from researcher.cli.trials import simulated_words
 from researcher.evaluation.evaluation import evaluate
 from researcher.planning.settings import StudySettings
 from researcher.reports.kept_result import read_result, write_again
@@ -179,7 +179,7 @@ def test_a_global_model_is_told_at_each_hospitals_mix_too(data: Path, tmp_path: 
     assert not result.own_models and result.at_home
     assert "own_models" not in (tmp_path / "result.json").read_text()
     assert "Own model" not in (tmp_path / "report.html").read_text()
-    (told,) = simulated_study.own_models.spread(result)
+    (told,) = simulated_words.own_models.spread(result)
     assert re.fullmatch(r"at each hospital's mix of classes: accuracy [01].\d{3} on average, from .* to .*", told)
 
 

@@ -25,7 +25,7 @@ TWO = SimulationSettings(hospitals=2, workers=2)
 
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """What happens to clusters: the bytes of each store that one is started with, and "ended"."""
+    """What happens to clusters: the bytes of each store that one is started with, how many workers begin, "ended"."""
     found: list[object] = []
 
     @contextlib.contextmanager
@@ -42,6 +42,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 
     monkeypatch.setattr(started, "ray_cluster", cluster)
     monkeypatch.setattr(started, "OnRay", trained_here)
+    monkeypatch.setattr(started, "start_workers", lambda ray, workers: found.append(f"{workers} begin"))
     monkeypatch.setattr(started, "_has_room", lambda needed: True)
     return found
 
@@ -57,8 +58,8 @@ def test_what_is_begun_early_is_worked_in_and_ends_before_results_are_written(
     begun: list[list[object]] = []
     simulate(STUDY, TWO, data, tmp_path / "out", on_plan=lambda plan, hospitals: begun.append(list(seen)))
     room = store_bytes(_held(data), started._MODEL_BYTES, 2, alike=False)
-    assert begun == [[room]]
-    assert seen == [room, "at work", "ended"]
+    assert begun == [[room, "2 begin"]], "workers import while the plan is made"
+    assert seen == [room, "2 begin", "at work", "ended"]
 
 
 def test_a_model_that_needs_more_room_gets_a_cluster_that_has_it(
@@ -69,7 +70,7 @@ def test_a_model_that_needs_more_room_gets_a_cluster_that_has_it(
     work = make_work(STUDY, TWO, data)
     model = sum(array.nbytes for array in work.first_weights.values())
     small, large = (store_bytes(_held(data), size, 2, alike=alike) for size, alike in ((1, False), (model, True)))
-    assert seen == [small, "ended", large, "at work", "ended"] and small < large
+    assert seen == [small, "2 begin", "ended", large, "2 begin", "at work", "ended"] and small < large
 
 
 def test_a_plan_that_is_refused_leaves_no_cluster(data: Path, tmp_path: Path, seen: list[object]) -> None:

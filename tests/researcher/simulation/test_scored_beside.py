@@ -15,7 +15,7 @@ from policies.plans.server.server_spec import ServerSpec
 from researcher.evaluation.evaluation import Evaluation
 from researcher.planning.settings import StudySettings
 from researcher.simulation.at_work.in_this_process import InThisProcess
-from researcher.simulation.at_work.on_ray import OnRay
+from researcher.simulation.at_work.on_ray import OnRay, start_workers
 from researcher.simulation.made_up import MadeUpHospital
 from researcher.simulation.rounds import run_rounds
 from researcher.simulation.settings import SimulationSettings
@@ -122,7 +122,7 @@ class Ray:
     exceptions = SimpleNamespace(RayActorError=Died, ObjectLostError=Died, OutOfMemoryError=Died)
 
     def __init__(self) -> None:
-        self.made = 0
+        self.made = self.begun = 0
 
     def remote(self, kind: type) -> Any:
         return SimpleNamespace(options=lambda **settings: SimpleNamespace(remote=self._worker))
@@ -134,7 +134,10 @@ class Ray:
         def asked(name: str) -> Any:
             return SimpleNamespace(remote=lambda *arguments: _Identified(name=name, of=arguments[0], dead=dead))
 
-        return _Identified(train=asked("train"), score_round=asked("score"))
+        def begin(*given: object) -> None:
+            self.begun += 1
+
+        return _Identified(train=asked("train"), score_round=asked("score"), begin=SimpleNamespace(remote=begin))
 
     def put(self, value: object) -> object:
         return value
@@ -160,8 +163,10 @@ class _Identified(SimpleNamespace):
 @pytest.mark.parametrize("scores_first", [True, False])
 def test_a_worker_that_dies_over_scores_and_training_is_replaced_once(work: Work, scores_first: bool) -> None:
     ray, retried = Ray(), list[str]()
+    places = start_workers(ray, 2)
+    assert ray.made == 2 and not ray.begun, "they have nothing to do yet"
     workers = OnRay(
-        ray, work, 0, workers=2, memory_bytes=1, on_retried=lambda hospital, index: retried.append(hospital)
+        ray, work, 0, places=places, memory_bytes=1, on_retried=lambda hospital, index: retried.append(hospital)
     )
     hospitals = [MadeUpHospital(f"h{number}", 0, 1, 10) for number in range(9)]
     wait = workers.score_round({})
@@ -172,5 +177,5 @@ def test_a_worker_that_dies_over_scores_and_training_is_replaced_once(work: Work
     if not scores_first:
         assert wait() == "score"  # type: ignore[comparison-overlap]
     assert answers == [f"train {one.name}" for one in hospitals]  # type: ignore[comparison-overlap]
-    assert ray.made == 3, "two, and one in the place of the one that died"
+    assert ray.made == ray.begun == 3, "two, and one in the place of the one that died"
     assert retried == ([] if scores_first else ["h0", "h2"])

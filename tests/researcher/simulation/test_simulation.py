@@ -171,8 +171,9 @@ def test_a_round_that_begins_again_is_charged_once(data: Path) -> None:
     once = charges.epsilon()
     charges.begin("a", 0)
     assert charges.epsilon() == once and set(once) == {"a"}
+    of_then = charges.so_far()
     charges.begin("a", 1)
-    assert charges.epsilon()["a"] > once["a"]
+    assert charges.epsilon()["a"] > once["a"] and of_then() == once
 
 
 def test_the_report_says_that_it_was_simulated_and_promises_nothing_also_when_it_is_written_again(done: Path) -> None:
