@@ -76,13 +76,12 @@ def descent_of(plan: TrainingPlan, model: nn.Module, device: str) -> torch.optim
         model: On its device.
         device: As torch names it.
     """
-    settings = {"momentum": plan.momentum, "weight_decay": plan.weight_decay}
+    rate, momentum, decay = plan.learning_rate, plan.momentum, plan.weight_decay
     if not device.startswith("cuda"):
-        own = Descent(list(model.parameters()), lr=plan.learning_rate, **settings)
+        own = Descent(list(model.parameters()), lr=rate, momentum=momentum, weight_decay=decay)
         return cast(torch.optim.Optimizer, own)  # all that is asked of one is what it has
-    return torch.optim.SGD(
-        model.parameters(), lr=torch.tensor(plan.learning_rate, device=device), fused=True, **settings
-    )
+    lr = torch.tensor(rate, device=device)
+    return torch.optim.SGD(model.parameters(), lr=lr, momentum=momentum, weight_decay=decay, fused=True)
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

@@ -1,4 +1,4 @@
-"""Before the first hospital trains nothing is imported that has no part in it: neither by the command nor by workers."""
+"""Before the first hospital trains nothing is imported that has no part in it, by the command or by workers."""
 
 from __future__ import annotations
 
