@@ -342,7 +342,7 @@ runner.import_training()
 from datasites.training.pictures.data import LabelledPictures
 from datasites.training.models import MODELS, build_model, read_weights
 from policies.plans.features import FeatureSpec
-from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
+from policies.plans.training import ENGINES, ModelSpec, PrivacySpec, RunSpec, TrainingPlan
 from policies.plans.tokeniser import TextForm
 from policies.contracts.weights import canonical_bytes
 form = TextForm(length=4, vocabulary=16)
@@ -362,8 +362,11 @@ for name in MODELS:
     change = "none" if name == "features" else "flips"
     weights = read_weights(build_model(model))
     plain = name in sys.argv[1].split() or sys.argv[1] == "every model"
-    for privacy in (PrivacySpec(1.0, 1.0, 1e-5), None)[: 1 + plain]:
-        plan = TrainingPlan("s", "d", model, 1, 1, 0.01, 0.1, momentum=0.9, augmentation=change, privacy=privacy)
+    private = PrivacySpec(1.0, 1.0, 1e-5)
+    engines = ENGINES if name == "small_cnn" else ENGINES[:1]
+    for privacy, engine in [(private, engine) for engine in engines] + [(None, ENGINES[0])] * plain:
+        kind = {"momentum": 0.9, "augmentation": change, "privacy": privacy, "run": RunSpec(engine=engine)}
+        plan = TrainingPlan("s", "d", model, 1, 1, 0.01, 0.1, **kind)
         work = runner.prepare(runner.RunInputs(plan.to_json(), 0, canonical_bytes(weights), 40))
         work(runner.RunPictures(Store, features))
 print(sorted(set(sys.modules) - before))
