@@ -83,8 +83,7 @@ class Submission(Conversation, Generic[P]):
                 nothing was submitted then.
             WanwuError: All refused the plan; what the first of them said, with its name.
         """
-        folder = Path(folder)
-        _check_free(folder)
+        _check_free(folder := Path(folder))
         atomic_file.check_folder(folder)
         made = cls(federation, plan, {}, folder)
         with made.held():

@@ -96,8 +96,7 @@ class RunPictures:
     features: np.ndarray | None = None
 
 
-# The bytes of a result, whole or in pieces that follow one another.
-Result = bytes | tuple[bytes | memoryview, ...]
+Result = bytes | tuple[bytes | memoryview, ...]  # whole, or in pieces that follow one another
 # Both run inside the sandbox: the work after the datasite has said go.
 Work = Callable[[RunPictures], Result]
 Preparation = Callable[[RunInputs], Work]
