@@ -236,7 +236,7 @@ HOUSE: dict[str, dict[str, str]] = {
         ),
     },
     "researcher.atomic_file": {"policies": "errors"},
-    "researcher.held_folder": {"policies": "errors untrusted_text"},
+    "researcher.held_folder": {"policies": "errors untrusted_text", "researcher": "atomic_file"},
     "researcher.html": {"policies": "untrusted_text"},
     "researcher.exported": {"policies": "answers errors plans validate"},
     "researcher.weights_file": {"policies": "errors inside_folder", "researcher": "atomic_file"},

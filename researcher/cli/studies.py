@@ -106,8 +106,7 @@ def train(
     dataset, chosen = study_options["dataset"], study_settings_of(study_options)
     goes_on = (out / STUDY_FILE).exists()
     check_given(chosen, out, gram)
-    enough = min_clients if goes_on else None
-    reached = connect(credentials, enough=enough, begun=goes_on, announced=True)
+    reached = connect(credentials, enough=min_clients if goes_on else None, begun=goes_on, announced=True)
     with reached as federation, contextlib.ExitStack() as until_done:
         from policies.terminal.rich_terminal import PlainConsole
         from researcher.terminal.public_hold_out import hold_out_for

@@ -19,7 +19,7 @@ import torch
 from safetensors.numpy import load
 
 from datasites.runs.processes import runner
-from datasites.runs.processes.runner import RunInputs, RunPictures, Work
+from datasites.runs.processes.runner import Result, RunInputs, RunPictures, Work
 from datasites.runs.sandbox import confinement as sandbox
 from datasites.runs.sandbox import namespaces
 from datasites.training.book_keeping import BookKeeping
@@ -134,7 +134,7 @@ def boast_of_looks(inputs: RunInputs) -> Work:
     prepared = count_looks(inputs)
     inputs.looked("a second look")
 
-    def work(pictures: RunPictures) -> bytes:
+    def work(pictures: RunPictures) -> Result:
         inputs.looked("a third look")
         return prepared(pictures)
 

@@ -1,4 +1,4 @@
-"""What the command line says of a simulated study, in the words of its report. All of it is of made-up hospitals."""
+"""Texts of the command line about a simulated study, in the words of its report. All of it is of made-up hospitals."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import mmap
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -116,7 +116,7 @@ def missing(file: Path) -> Iterator[Path]:
 
 @pytest.mark.parametrize("held", [written, mapped, named_twice, link, pipe, missing], ids=lambda held: held.__name__)
 def test_what_somebody_could_still_write_to_is_not_taken(
-    tmp_path: Path, blob: Blob, result: Path, held: Callable[[Path], contextmanager[Path]]
+    tmp_path: Path, blob: Blob, result: Path, held: Callable[[Path], AbstractContextManager[Path]]
 ) -> None:
     before = os.listdir("/proc/self/fd")
     with held(result) as file:
