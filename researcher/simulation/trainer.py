@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
+import torch
 
+from datasites.training.dp_sgd.loader import Batch
 from datasites.training.dp_sgd.private_step import Shaped, find_shape
-from datasites.training.dp_sgd.step_sums import CalledSums
+from datasites.training.dp_sgd.step_sums import CalledSums, StepSums
 from datasites.training.local_round import PreparedTraining, Progress, prepare_training
 from datasites.training.process_group.process_group import SINGLE_PROCESS
 from datasites.training.randomness.randomness import SecureRandom
@@ -104,13 +106,44 @@ class Trainer:
             self._shapes[public_size] = self._shape(prepared, public_size)
         shape = self._shapes[public_size]
         own, beside = apart(self._plan, round_index, weights)
-        return replace(prepared, round_index=round_index, global_weights=own, beside=beside, private=shape)
+        private = None if shape is None else replace(shape, sums=DrawnAlone(shape.sums))
+        return replace(prepared, round_index=round_index, global_weights=own, beside=beside, private=private)
 
     def _shape(self, prepared: PreparedTraining, public_size: int) -> Shaped | None:
         if prepared.private is None or not isinstance(prepared.private.sums, CalledSums):
             return None
         engine = prepared.private.sums.engine
         return find_shape(self._plan, prepared.model, engine, public_size=public_size, process_group=SINGLE_PROCESS)
+
+
+class DrawnAlone:
+    """Sums of a step's batches without their empty places, which a hospital computes so that no time tells of a draw.
+
+    What a drawn picture adds hangs on no other place, but for rounding; and a simulation protects nobody.
+
+    Args:
+        sums: Adds up whole batches.
+    """
+
+    def __init__(self, sums: StepSums) -> None:
+        self._sums = sums
+
+    def __call__(self, batches: Iterable[Batch]) -> list[torch.Tensor]:
+        """Returns the sums, float64, one of each trained parameter's shape."""
+        return self._sums(map(_drawn, batches))
+
+
+def _drawn(batch: Batch) -> Batch:
+    """A batch's taken places; the batch as it is where all are taken, or none is."""
+    taken = batch.counted
+    if not taken.any() or taken.all():
+        return batch
+
+    def of(rows: torch.Tensor) -> torch.Tensor:
+        return rows[taken.repeat(len(rows) // len(taken))]
+
+    inputs = tuple(map(of, batch.inputs)) if isinstance(batch.inputs, tuple) else of(batch.inputs)
+    return Batch(inputs, of(batch.labels), taken[taken])
 
 
 def became(begins: Mapping[str, np.ndarray], changes: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

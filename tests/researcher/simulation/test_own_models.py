@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.whole_batches import whole_batches
 
 from datasites.training.local_round import train_round
 from policies.errors import DataError
@@ -47,9 +48,10 @@ def done(request: pytest.FixtureRequest, data: Path, tmp_path_factory: pytest.Te
     def stop(record: RoundRecord) -> None:
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        simulate(_study(request.param), HERE, data, out, on_round=stop)
-    simulate(_study(request.param), HERE, data, out)
+    with whole_batches():
+        with pytest.raises(KeyboardInterrupt):
+            simulate(_study(request.param), HERE, data, out, on_round=stop)
+        simulate(_study(request.param), HERE, data, out)
     return out, make_work(_study(request.param), HERE, data)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,8 +13,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from support.hospitals import draw_pictures
+from support.whole_batches import whole_batches
 
+from datasites.training.dp_sgd.loader import Batch
 from datasites.training.local_round import train_round
 from datasites.training.models import initial_weights
 from policies.budget.accountant import epsilon_spent, plan_spend
@@ -25,12 +28,13 @@ from policies.terminal import progress
 from researcher.cli import main
 from researcher.planning.settings import StudySettings
 from researcher.reports.kept_result import read_result, write_again
+from researcher.simulation import trainer
 from researcher.simulation.at_work.cluster import import_ray
 from researcher.simulation.charges import Charges
 from researcher.simulation.rounds import Doing
 from researcher.simulation.settings import SimulationSettings
 from researcher.simulation.simulate import simulate
-from researcher.simulation.trainer import Trainer, randomness
+from researcher.simulation.trainer import DrawnAlone, Trainer, randomness
 from researcher.simulation.work import make_work
 from researcher.strategies import ClientUpdate, KeptWeights
 from researcher.studies.checkpoints import load_model
@@ -60,7 +64,30 @@ def done(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_updates_are_those_of_bare_calls_of_the_trainer_to_the_last_bit(data: Path, done: Path) -> None:
+def test_empty_places_are_not_computed_and_change_nothing_but_rounding(data: Path, done: Path, tmp_path: Path) -> None:
+    with whole_batches():
+        simulate(STUDY, HERE, data, tmp_path / "out")
+    one, other = (load_model(folder / "global_model.safetensors").weights for folder in (done, tmp_path / "out"))
+    assert all(np.abs(one[name] - other[name]).max() <= 1e-6 for name in one)
+
+    rows = list[tuple[int, int, int]]()
+
+    def note(batches: Iterable[Batch]) -> list[torch.Tensor]:
+        rows.extend((len(batch.inputs), len(batch.labels), int(batch.counted.sum())) for batch in batches)
+        return []
+
+    inputs, labels = torch.arange(6.0).view(6, 1), torch.arange(6)  # three places in two views
+    for counted in ([True, False, True], [True] * 3, [False] * 3):
+        DrawnAlone(note)([Batch(inputs, labels, torch.tensor(counted))])
+    assert rows == [(4, 4, 2), (6, 6, 3), (6, 6, 0)]
+    drawn = trainer._drawn(Batch((inputs, -inputs), labels[:3], torch.tensor([False, True, True])))
+    assert [part.flatten().tolist() for part in drawn.inputs] == [[1, 2, 4, 5], [-1, -2, -4, -5]]
+    assert (drawn.labels.tolist(), drawn.counted.tolist()) == ([1, 2], [True, True])
+
+
+def test_updates_are_those_of_bare_calls_of_the_trainer_to_the_last_bit(data: Path, tmp_path: Path) -> None:
+    with whole_batches():
+        simulate(STUDY, HERE, data, tmp_path / "done")
     work = make_work(STUDY, HERE, data)
     strategy = strategy_of(work.plan)
     state = strategy.init(initial_weights(work.plan.model, HERE.seed))
@@ -81,7 +108,7 @@ def test_updates_are_those_of_bare_calls_of_the_trainer_to_the_last_bit(data: Pa
             for one in work.hospitals
         ]
         state = strategy.apply(state, updates)
-    found = load_model(done / "global_model.safetensors").weights
+    found = load_model(tmp_path / "done" / "global_model.safetensors").weights
     assert all(np.array_equal(found[name], state.model[name]) for name in state.model)
 
 
@@ -111,9 +138,10 @@ def test_hospitals_are_sent_arrays_of_their_own_as_in_a_study_also_after_an_inte
     def stop(record: RoundRecord) -> None:
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        simulate(study, HERE, data, tmp_path / "out", on_round=stop)
-    result = simulate(study, HERE, data, tmp_path / "out")
+    with whole_batches():
+        with pytest.raises(KeyboardInterrupt):
+            simulate(study, HERE, data, tmp_path / "out", on_round=stop)
+        result = simulate(study, HERE, data, tmp_path / "out")
     expected = {"global_model": state.model}
     if strategy == "mr_mtl":
         assert state.kept is not None
