@@ -1,7 +1,7 @@
 """The optimiser of a round's steps: descent along gradients that are noised already, or of a plan without privacy.
 
-On a processor it is a class of its own. torch's optimisers import the half of torch that compiles programs with their
-first step, which takes as long as torch itself, and what they do around a step takes longer than the step of a small
+On a processor it is a class of its own. torch's optimisers import the half of torch that compiles programs when they
+are made, which takes as long as torch itself, and what they do around a step takes longer than the step of a small
 model.
 """
 
