@@ -236,6 +236,7 @@ HOUSE: dict[str, dict[str, str]] = {
         ),
     },
     "researcher.atomic_file": {"policies": "errors"},
+    "researcher.stops": {},
     "researcher.held_folder": {"policies": "errors untrusted_text", "researcher": "atomic_file"},
     "researcher.html": {"policies": "untrusted_text"},
     "researcher.exported": {"policies": "answers errors plans validate"},
@@ -301,7 +302,7 @@ HOUSE: dict[str, dict[str, str]] = {
             "training.dp_sgd training.local_round training.models training.pictures training.process_group "
             "training.randomness"
         ),
-        "researcher": "atomic_file evaluation hospitals judgement planning reports strategies studies",
+        "researcher": "atomic_file evaluation hospitals judgement planning reports stops strategies studies",
     },
     "researcher.terminal": {
         "policies": "answers errors inside_folder plans terminal untrusted_text versions",
@@ -332,7 +333,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "researcher.cli": {
         "policies": "answers errors ledger plans settings terminal",
         "researcher": (
-            "captures demo exports hospitals notebook papers planning reports serving simulation studies terminal"
+            "captures demo exports hospitals notebook papers planning reports serving simulation stops studies terminal"
         ),
     },
     "researcher.__main__": {"researcher": "cli"},
@@ -459,6 +460,7 @@ LIBRARIES = {
         "researcher/planning/initial_weights.py",
         "researcher/simulation/at_work/bounded_trainer.py",
         "researcher/simulation/at_work/in_this_process.py",
+        "researcher/simulation/trainer.py",
     ),
     "psycopg2": ("datasites/pysyft_database/",),
     "sqlalchemy": ("datasites/pysyft/own_database.py", "datasites/pysyft/unreadable_rows.py"),

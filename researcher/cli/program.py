@@ -14,6 +14,7 @@ from researcher.cli import conversations, counts, demo, evidence, hospitals, rec
 from researcher.cli.commands import INTERRUPTED, ResearcherCommands
 from researcher.cli.models import captures, exports, serving
 from researcher.cli.trials import simulation
+from researcher.stops import stoppable
 
 DESCRIPTION = "The researcher's commands."
 PARTS = (
@@ -38,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit status."""
     show_everything()
     try:
-        return run(make_program(), arguments)
+        with stoppable():
+            return run(make_program(), arguments)
     except KeyboardInterrupt:
         if arguments is None:
             _end_at_the_next()

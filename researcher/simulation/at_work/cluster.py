@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from policies.errors import ConfigError
-from researcher.simulation.at_work.stops import catch_stops
+from researcher.stops import catch_stops
 
 LOOPBACK = "127.0.0.1"
 _PROJECT = Path(__file__).resolve().parents[3]

@@ -13,10 +13,10 @@ from policies.plans.server.local_part import LOCAL
 from policies.plans.server.server_spec import BESIDE
 from researcher.simulation.at_work.cluster import ray_cluster
 from researcher.simulation.at_work.on_ray import GIGABYTE, OnRay, start_workers, store_bytes
-from researcher.simulation.at_work.stops import stoppable
 from researcher.simulation.settings import SimulationSettings
 from researcher.simulation.work import Work, bytes_of
 from researcher.simulation.workers import Retried, Workers
+from researcher.stops import stoppable
 
 _MODEL_BYTES = 16_000_000  # for which a store has room that is started before the model is known
 _SHARED = Path("/dev/shm")  # noqa: S108 - where Ray keeps a store

@@ -255,3 +255,28 @@ def test_a_second_interrupt_ends_a_command_at_once_and_says_nothing_more(tmp_pat
         rest = process.stderr.read()
         assert process.wait(CEILING_SECONDS) == INTERRUPTED
     assert told.startswith("Interrupted. What was reached is saved") and not rest
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_command_that_is_ended_by_the_system_ends_as_an_interrupted_one(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    """Its temporary files go, as what it had begun is ended in good order."""
+    program = (
+        "import sys, tempfile, time\n"
+        "from researcher.cli import program\n"
+        "def works(*_):\n"
+        "    with tempfile.TemporaryDirectory():\n"
+        "        print('at work', flush=True)\n"
+        "        time.sleep(3600)\n"
+        "program.run = works\n"
+        "sys.exit(program.main())\n"
+    )
+    command, pipes = [sys.executable, "-c", program], {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, env={**ENVIRONMENT, "TMPDIR": str(tmp_path)}, **pipes) as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout.readline() and len(list(tmp_path.iterdir())) == 1
+        process.send_signal(number)
+        told = process.stderr.read()
+        assert process.wait(CEILING_SECONDS) == INTERRUPTED
+    assert told.startswith("Interrupted. What was reached is saved") and not list(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""SIGTERM and the end of the terminal stop a simulation as Ctrl-C does. What it runs on ends, and its files go."""
+"""SIGTERM and the end of the terminal stop a command as Ctrl-C does. What it runs on ends, and its files go."""
 
 from __future__ import annotations
 

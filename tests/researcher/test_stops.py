@@ -1,4 +1,4 @@
-"""Signals to stop interrupt a simulation and nothing else."""
+"""Signals to stop interrupt a command, and nothing that comes after it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from researcher.simulation.at_work.stops import catch_stops, stoppable
+from researcher.stops import catch_stops, stoppable
 
 STOPS = (signal.SIGTERM, signal.SIGHUP)
 
