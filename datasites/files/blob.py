@@ -10,9 +10,8 @@ import os
 import secrets
 import signal
 import stat
-import threading
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from datasites.files.sync_ahead import SyncAhead
 from policies.errors import BlobError
@@ -26,7 +25,7 @@ _BEGIN_AGAIN = "There is no such beginning of this upload here. Send it whole."
 class Blob:
     """A blob that is being written. `datasites.runs.blobs.BlobStore` makes them."""
 
-    def __init__(self, folder: Path, at_most: int, shown: threading.Lock, *, announced: str = "") -> None:
+    def __init__(self, folder: Path, at_most: int, shown: contextlib.AbstractContextManager[Any], *, announced: str = "") -> None:
         """Begins with nothing.
 
         Args:
@@ -187,7 +186,7 @@ class Blob:
             does: `keep` is to be called then.
         """
         self._stream.flush()
-        return self._ahead if self._ahead.finish(self.size) else None
+        return self._ahead if self._ahead.finish() else None
 
     def show(self) -> None:
         """Makes the blob visible under its digest, whether or not it is on the disk for good."""

@@ -41,7 +41,7 @@ class SyncAhead:
         """Notes how many bytes the file has; never waits for the disk.
 
         Args:
-            size: Bytes from the file's beginning that were handed to the system.
+            size: Bytes from the file's beginning that were handed to the system, or lie in the writer's buffer.
         """
         if size - self._asked < STEP_BYTES or self._failed:
             return
@@ -58,11 +58,11 @@ class SyncAhead:
             self._ended = True
             self._changed.notify()
 
-    def finish(self, size: int) -> bool:
+    def finish(self) -> bool:
         """Has all of the file synced beside what its writer goes on with, if a part of it was asked for before.
 
-        Args:
-            size: Bytes of the whole file, all of which were handed to the system.
+        Its writer has handed all of it to the system. One more sync begins after this, whatever was told to `wrote`:
+        what lay in the writer's own buffer then was not handed over yet.
 
         Returns:
             Whether it is done here: then `wait` tells of it. If not, the last sync is the writer's own.
@@ -70,7 +70,6 @@ class SyncAhead:
         if self._thread is None or not self._thread.is_alive():  # what the disk refused ends it too
             return False
         with self._changed:
-            self._written = size
             self._finishes = self._ended = True
             self._changed.notify()
         return True
@@ -115,6 +114,8 @@ class SyncAhead:
             while (size := self._next(done)) > done:
                 self._sync(descriptor)
                 done = size
+            if self._finishes:
+                self._sync(descriptor)
         except OSError as error:
             self._failed = error
         finally:
@@ -124,4 +125,4 @@ class SyncAhead:
         """How much there is to sync once there is more than `done`; `done` itself once nothing more is to be."""
         with self._changed:
             self._changed.wait_for(lambda: self._ended or self._written > done)
-            return self._written if self._finishes or not self._ended else done
+            return done if self._ended else self._written

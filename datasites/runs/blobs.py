@@ -24,7 +24,7 @@ from pathlib import Path
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
-from datasites.files.blob import CHUNK_BYTES, PART, Blob, sync_folder
+from datasites.files.blob import PART, Blob, sync_folder
 from datasites.files.sync_ahead import SyncAhead
 from policies import validate
 from policies.errors import BlobError, BlobUnknown, DiskFull, QuotaExceeded, RunFailed
@@ -68,7 +68,7 @@ class BlobStore:
     def __init__(self, folder: Path, *, limits: BlobLimits) -> None:
         """Opens the store; what a stop left of uploads is kept as what came of them, and the rest removed."""
         self._folder, self._limits = folder, limits
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._used: dict[str, int] = {}
         self._files: Counter[str] = Counter()
         self._coming = 0  # announced by what is being written, whether or not it is on the disk yet
@@ -118,7 +118,8 @@ class BlobStore:
             self.settle(account, blob.digest)
         if (ahead := blob.finish()) is None:
             blob.keep()
-        else:
+            return
+        with self._lock:  # whoever waits for it from here on finds its name in the folder
             self._settling[account[:32], blob.digest] = ahead
             blob.show()
 
@@ -126,19 +127,24 @@ class BlobStore:
         """Returns once a blob that came in is on the disk for good; at once if it is.
 
         Raises:
-            RunFailed: The disk did not take it. It is gone, and may be sent again.
+            RunFailed: The disk did not take it, as another may have been told before. It is gone, and may be sent again.
         """
-        if (ahead := self._settling.get((account[:32], digest))) is None:
-            return
+        file, key, refused = blob_file(self._folder, account, digest), (account[:32], digest), None
+        with self._lock:
+            ahead = self._settling.get(key)
         try:
-            ahead.wait()
-            sync_folder(self._of_account(account))
+            if ahead is not None:
+                ahead.wait()
+                sync_folder(file.parent)
         except OSError as error:
-            with self._lock:
-                self._remove(blob_file(self._folder, account, digest))
-            raise RunFailed(_NOT_TAKEN, private=repr(error)) from error
-        finally:
-            self._settling.pop((account[:32], digest), None)
+            refused = error
+        with self._lock:
+            if ahead is not None and self._settling.get(key) is ahead:  # and none that came since
+                del self._settling[key]
+                if refused is not None:
+                    self._remove(file)
+        if refused is not None or not file.is_file():
+            raise RunFailed(_NOT_TAKEN, private=repr(refused)) from refused
 
     def received(self, account: str, digest: str) -> int:
         """How many bytes there are of an upload that broke off."""
@@ -178,15 +184,13 @@ class BlobStore:
         while file.is_file():
             if (account[:32], digest) in self._right or self._is_right(file):
                 return file
-        raise BlobUnknown(f"No blob {digest[:12]}… for this account. Upload it first.")
+        raise BlobUnknown(_UNKNOWN.format(digest=digest[:12]))
 
     def _is_right(self, file: Path) -> bool:
         """Whether a file has its name's digest, which is noted; if not, it goes, unless another took its place."""
         with contextlib.suppress(FileNotFoundError), file.open("rb") as stream:
-            running, looked_at = hashlib.sha256(), os.fstat(stream.fileno()).st_ino
-            while chunk := stream.read(CHUNK_BYTES):
-                running.update(chunk)
-            if running.hexdigest() == file.name:
+            looked_at = os.fstat(stream.fileno()).st_ino
+            if hashlib.file_digest(stream, "sha256").hexdigest() == file.name:
                 self._right.add((file.parent.name, file.name))
                 return True
             with self._lock:
@@ -220,7 +224,7 @@ class BlobStore:
 
     @contextlib.contextmanager
     def _writing(self, account: str, at_most: int, *, announced: str = "") -> Iterator[Blob]:
-        folder = self._of_account(account)
+        folder = self._folder / validate.digest("account", account)[:32]
         folder.mkdir(mode=0o700, exist_ok=True)
         with self._reserved(account, at_most), _disk_full_told():
             blob = Blob(folder, at_most, self._lock, announced=announced)
@@ -280,13 +284,9 @@ class BlobStore:
         self._used[account[:32]] = self._used.get(account[:32], 0) + size
         self._files[account[:32]] += files
 
-    def _of_account(self, account: str) -> Path:
-        return self._folder / validate.digest("account", account)[:32]
 
-
-_NOT_TAKEN = (
-    "The hospital's disk did not take the weights, so no round was run or charged. Try again, or ask the hospital."
-)
+_UNKNOWN = "No whole blob {digest}… for this account. Send weights again; a damaged update does not come again."
+_NOT_TAKEN = "The hospital's disk did not take the weights: no round was run or charged. Try again, or ask the hospital."
 _DISK_FULL = "The datasite's disk has no room for this blob. Nothing was kept. Ask the hospital, and try again later."
 
 

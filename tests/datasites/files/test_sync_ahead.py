@@ -228,6 +228,22 @@ def test_the_last_sync_covers_all_that_was_written_and_is_waited_for_when_it_is_
     assert disk.asked[-1] == ((tmp_path / blob.digest).stat().st_ino, blob.size)
 
 
+def test_the_last_sync_covers_what_lay_in_the_buffer_when_it_was_asked_for_before(tmp_path: Path) -> None:
+    """The chunk that makes the file long enough to be asked for is the last, and so small that it is buffered."""
+    blob, disk = Blob(tmp_path, 2 * STEP_BYTES, threading.Lock()), Disk()
+    blob._ahead = SyncAhead(blob.file, sync=disk.sync)
+    disk.may_end.set()
+    blob.write(bytes(STEP_BYTES - 1))
+    blob.write(b"1")
+    assert disk.ended.wait(CEILING_SECONDS)
+    assert disk.asked == [(blob.file.stat().st_ino, STEP_BYTES - 1)]  # else it tests nothing
+    ahead = blob.finish()
+    assert ahead is not None
+    ahead.wait()
+    assert disk.asked[-1] == (blob.file.stat().st_ino, STEP_BYTES)
+    blob.close()
+
+
 def test_nothing_is_finished_beside_for_a_small_file(tmp_path: Path) -> None:
     blob = Blob(tmp_path, 100, threading.Lock())
     blob.write(b"small")

@@ -134,6 +134,18 @@ def test_what_is_of_another_account_is_not_taken(blob: Blob, result: Path, monke
     assert not blob.take_over(result) and result.exists()
 
 
+def test_a_file_that_is_exchanged_while_it_is_looked_at_is_not_kept(
+    tmp_path: Path, blob: Blob, result: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = result.with_name("other")
+    other.write_bytes(b"something else")
+    monkeypatch.setattr("datasites.files.blob._check_unwritten", lambda descriptor: other.replace(result))
+    with pytest.raises(BlobError, match="exchanged"):
+        blob.take_over(result)
+    blob.close()
+    assert not list((tmp_path / "account").iterdir())
+
+
 def test_what_lies_on_another_disk_is_not_taken(blob: Blob, result: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def rename(self: Path, target: Path) -> Path:
         raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))

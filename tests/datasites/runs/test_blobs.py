@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import hashlib
 import os
@@ -229,10 +230,11 @@ def test_what_came_in_is_read_at_once_and_settles_once_the_disk_has_it(
     blobs.settle(ALICE, digest)  # nothing is left to wait for
 
 
-def test_a_small_one_and_an_unknown_one_settle_at_once(tmp_path: Path) -> None:
+def test_a_small_one_settles_at_once_and_none_that_is_not_there(tmp_path: Path) -> None:
     blobs = store(tmp_path)
     blobs.settle(ALICE, receive(blobs, b"small"))
-    blobs.settle(ALICE, "0" * 64)
+    with pytest.raises(RunFailed, match="disk did not take"):
+        blobs.settle(ALICE, "0" * 64)
 
 
 def test_what_the_disk_did_not_take_is_gone_and_may_be_sent_again(
@@ -246,6 +248,8 @@ def test_what_the_disk_did_not_take_is_gone_and_may_be_sent_again(
     assert "private" not in refused.value.public and "private" in refused.value.private
     with pytest.raises(BlobUnknown):
         blobs.path(ALICE, digest)
+    with pytest.raises(RunFailed, match="disk did not take"):
+        blobs.settle(ALICE, digest)  # another run of the same weights, which has them open, is not charged either
     assert files(tmp_path) == []
     blobs.check_room(ALICE, 1 << 30)
     monkeypatch.undo()
@@ -266,6 +270,54 @@ def test_the_same_bytes_sent_again_wait_for_those_that_came_before(
     disk.may_end.set()
     again.join(CEILING_SECONDS)
     assert not again.is_alive() and len(files(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("error", [None, OSError(errno.EIO, "no such luck")], ids=["taken", "refused"])
+def test_who_waited_for_bytes_leaves_alone_the_same_ones_that_came_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError | None
+) -> None:
+    disk, blobs = SlowDisk(monkeypatch, error), large_store(tmp_path)
+    digest = put_in(blobs, bytes(STEP_BYTES))
+    first, second = blobs._settling[ALICE[:32], digest], SyncAhead(tmp_path / "none")
+    waited = first.wait
+
+    def wait() -> None:
+        blobs._settling[ALICE[:32], digest] = second  # as another upload of them does, once it has waited too
+        waited()
+
+    monkeypatch.setattr(first, "wait", wait)
+    disk.may_end.set()
+    with contextlib.nullcontext() if error is None else pytest.raises(RunFailed):
+        blobs.settle(ALICE, digest)
+    assert blobs._settling == {(ALICE[:32], digest): second}
+    assert files(tmp_path) == [digest]
+
+
+def test_nobody_is_told_that_bytes_are_settled_before_they_have_their_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk, blobs = SlowDisk(monkeypatch), large_store(tmp_path)
+    digest = put_in(blobs, bytes(STEP_BYTES))
+    disk.may_end.set()
+    blobs.settle(ALICE, digest)
+    show, seen, named = blob_module.Blob.show, list[bool](), list[int]()
+
+    def slow(blob: blob_module.Blob) -> None:
+        waits.start()
+        waits.join(0.2)
+        seen.append(waits.is_alive())
+        show(blob)
+        named.append((tmp_path / ALICE[:32] / digest).stat().st_ino)
+
+    def look() -> None:
+        blobs.settle(ALICE, digest)
+        seen.append(bool(named))
+
+    waits = threading.Thread(target=look, daemon=True)
+    monkeypatch.setattr(blob_module.Blob, "show", slow)
+    put_in(blobs, bytes(STEP_BYTES))
+    waits.join(CEILING_SECONDS)
+    assert seen == [True, True]
 
 
 def test_a_blob_that_a_power_cut_tore_is_unknown_and_takes_no_room(tmp_path: Path) -> None:
@@ -299,16 +351,14 @@ def test_a_torn_one_that_is_sent_again_while_it_is_read_stays(tmp_path: Path, mo
     file = tmp_path / ALICE[:32] / digest
     file.write_bytes(b"torn")
     blobs = store(tmp_path)
-    real, sent = hashlib.sha256, list[str]()
+    real = hashlib.file_digest
 
-    def sha256(content: bytes = b"") -> Any:
-        if not sent:
-            sent.append(digest)
-            receive(blobs, b"weights")
-        return real(content)
+    def meanwhile(stream: Any, name: str) -> Any:
+        receive(blobs, b"weights")
+        return real(stream, name)
 
     with file.open("rb"):  # whose number no other file gets meanwhile
-        monkeypatch.setattr(module.hashlib, "sha256", sha256)
+        monkeypatch.setattr(module.hashlib, "file_digest", meanwhile)
         assert blobs._is_right(file) is False
     assert blobs.path(ALICE, digest).read_bytes() == b"weights"
 

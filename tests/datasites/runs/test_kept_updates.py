@@ -129,3 +129,20 @@ def test_a_round_whose_weights_the_disk_did_not_take_costs_nothing_and_may_be_as
     datasite.ask()
     datasite.execute()
     assert datasite.run().state == "done"
+
+
+def test_a_round_whose_weights_a_stop_tore_while_it_waited_costs_nothing_and_is_asked_for_again(
+    datasite: Datasite,
+) -> None:
+    """The researcher's side asks again after a run that failed, and after no other refusal."""
+    datasite.ask()
+    weights = datasite.state.blobs / ACCOUNT[:32] / datasite.run().weights
+    weights.write_bytes(bytes(weights.stat().st_size))
+    datasite.blobs._right.clear()  # as another process of the datasite begins
+    datasite.execute()
+    assert (datasite.run().state, datasite.run().code) == ("failed", RunFailed.code)
+    assert "they are sent anew" in datasite.run().reason
+    assert datasite.steps_charged == 0 and not weights.exists()
+    datasite.ask()
+    datasite.execute()
+    assert datasite.run().state == "done"
