@@ -10,6 +10,7 @@ import os
 import secrets
 import signal
 import stat
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,7 +26,7 @@ _BEGIN_AGAIN = "There is no such beginning of this upload here. Send it whole."
 class Blob:
     """A blob that is being written. `datasites.runs.blobs.BlobStore` makes them."""
 
-    def __init__(self, folder: Path, at_most: int, shown: contextlib.AbstractContextManager[Any], *, announced: str = "") -> None:
+    def __init__(self, folder: Path, at_most: int, shown: AbstractContextManager[Any], *, announced: str = "") -> None:
         """Begins with nothing.
 
         Args:

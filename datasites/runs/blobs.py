@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import hashlib
 import os
 import shutil
@@ -25,6 +24,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from datasites.files.blob import PART, Blob, sync_folder
+from datasites.files.full_disk import DISK_FULL, disk_full_told
 from datasites.files.sync_ahead import SyncAhead
 from policies import validate
 from policies.errors import BlobError, BlobUnknown, DiskFull, QuotaExceeded, RunFailed
@@ -127,7 +127,7 @@ class BlobStore:
         """Returns once a blob that came in is on the disk for good; at once if it is.
 
         Raises:
-            RunFailed: The disk did not take it, as another may have been told before. It is gone, and may be sent again.
+            RunFailed: The disk did not take it, which another may have been told before. It may be sent again.
         """
         file, key, refused = blob_file(self._folder, account, digest), (account[:32], digest), None
         with self._lock:
@@ -184,7 +184,18 @@ class BlobStore:
         while file.is_file():
             if (account[:32], digest) in self._right or self._is_right(file):
                 return file
-        raise BlobUnknown(_UNKNOWN.format(digest=digest[:12]))
+        raise BlobUnknown(f"No whole blob {digest[:12]}… for this account. Send weights again; a torn update is lost.")
+
+    def promised(self, account: str, digest: str) -> Path:
+        """The file of the weights of a round that was queued, when they were here: as `path`.
+
+        Raises:
+            RunFailed: A stop of the machine tore them since. The researcher's side tries again after it.
+        """
+        try:
+            return self.path(account, digest)
+        except BlobUnknown as error:
+            raise RunFailed(_TORN, private=error.public) from error
 
     def _is_right(self, file: Path) -> bool:
         """Whether a file has its name's digest, which is noted; if not, it goes, unless another took its place."""
@@ -226,7 +237,7 @@ class BlobStore:
     def _writing(self, account: str, at_most: int, *, announced: str = "") -> Iterator[Blob]:
         folder = self._folder / validate.digest("account", account)[:32]
         folder.mkdir(mode=0o700, exist_ok=True)
-        with self._reserved(account, at_most), _disk_full_told():
+        with self._reserved(account, at_most), disk_full_told():
             blob = Blob(folder, at_most, self._lock, announced=announced)
             try:
                 yield blob
@@ -256,7 +267,7 @@ class BlobStore:
             if size > self._limits.total_bytes - sum(self._used.values()):
                 raise QuotaExceeded("The datasite's room for weights and updates is used up. Ask the hospital.")
             if size > shutil.disk_usage(self._folder).free - self._limits.free_disk_bytes - self._coming:
-                raise DiskFull(_DISK_FULL)
+                raise DiskFull(DISK_FULL)
             self._add(account, size)
             self._coming += size
         try:
@@ -285,16 +296,5 @@ class BlobStore:
         self._files[account[:32]] += files
 
 
-_UNKNOWN = "No whole blob {digest}… for this account. Send weights again; a damaged update does not come again."
-_NOT_TAKEN = "The hospital's disk did not take the weights: no round was run or charged. Try again, or ask the hospital."
-_DISK_FULL = "The datasite's disk has no room for this blob. Nothing was kept. Ask the hospital, and try again later."
-
-
-@contextlib.contextmanager
-def _disk_full_told() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG):
-            raise DiskFull(_DISK_FULL, private=repr(error)) from error
-        raise
+_NOT_TAKEN = "The hospital's disk did not take the weights: no round was run or charged. Try again, or ask there."
+_TORN = "The hospital's disk did not keep the round's weights while it waited. Try again: they are sent anew."

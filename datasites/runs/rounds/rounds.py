@@ -24,12 +24,9 @@ from policies.budget.accountant import round_spend
 from policies.contracts.encodings import largest_size
 from policies.contracts.inputs import decode_weights_file
 from policies.contracts.outputs import is_canonical_update, release_update
-from policies.errors import BlobUnknown, RunFailed
 from policies.plans.kinds import Plan
 from policies.plans.server.beside import taken_in
 from policies.plans.server.local_part import local
-
-_WEIGHTS_GONE = "The hospital's disk did not keep the round's weights while it waited. Try again: they are sent anew."
 
 
 class Rounds:
@@ -159,15 +156,8 @@ class Rounds:
         )
 
     def _weights(self, run: Run, approved: Approval, scratch: Path) -> Path:
-        """The round's global weights as a safetensors file: the blob itself, or what it decodes to.
-
-        Raises:
-            RunFailed: A stop of the machine tore them while the round waited.
-        """
-        try:
-            blob = self._blobs.path(run.account, run.weights)
-        except BlobUnknown as error:  # which the researcher's side would not ask again after
-            raise RunFailed(_WEIGHTS_GONE, private=error.public) from error
+        """The round's global weights as a safetensors file: the blob itself, or what it decodes to."""
+        blob = self._blobs.promised(run.account, run.weights)
         encoding = approved.plan.weights_encoding
         if encoding == "none":
             return blob
