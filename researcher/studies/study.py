@@ -43,7 +43,6 @@ __all__ = ["STUDY_FILE", "Study", "check_enough", "strategy_of"]
 _THREADS_EACH = 4
 OnEvent = Callable[[RoundEvent], None]
 InitialWeights = Mapping[str, np.ndarray] | Callable[[], Mapping[str, np.ndarray]]
-_LOCK = ".running.lock"
 
 
 def strategy_of(plan: TrainingPlan) -> Strategy:
