@@ -50,6 +50,17 @@ def test_steps_are_torchs_own_to_the_last_bit(momentum: float, weight_decay: flo
             assert torch.equal(one, other)
 
 
+def test_what_is_kept_of_a_step_is_no_gradients_memory() -> None:
+    """A round without privacy writes the next step's gradient where this one's was."""
+    (parameter,) = parameters = [nn.Parameter(torch.zeros(1))]
+    descent = Descent(parameters, lr=1.0, momentum=0.5, weight_decay=0.0)
+    parameter.grad = torch.ones(1)
+    for moved in (-1.0, -2.5, -4.25):
+        parameter.grad.fill_(1.0)
+        descent.step()
+        assert parameter.grad.item() == 1.0 and parameter.item() == moved
+
+
 def test_gradients_are_forgotten_or_zeros() -> None:
     parameters = [nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(1))]
     descent = Descent(parameters, lr=1.0, momentum=0.0, weight_decay=0.0)

@@ -225,6 +225,22 @@ def test_momentum_starts_at_zero_in_each_round():
     assert np.linalg.norm(two_steps[1]) > 1.2 * np.linalg.norm(two_steps[0])
 
 
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_without_privacy_several_steps_follow_each_its_own_gradient(momentum, weight_decay):
+    """By hand, in float64: the gradients' memory is the same in each step, and what is kept of one is not the next."""
+    values, classes = np.array([[1.0, 0.0], [0.0, 1.0], [0.5, -1.0]]), np.array([0, 1, 1])
+    weights, direction = np.zeros((2, 2)), np.zeros((2, 2))
+    for _ in range(5):
+        raised = np.exp(values @ weights.T)
+        wrong = raised / raised.sum(axis=1, keepdims=True) - np.eye(2)[classes]
+        direction = momentum * direction + wrong.T @ values / len(values) + weight_decay * weights
+        weights = weights - 0.5 * direction
+    pictures = two_pixels(*((*value, label) for value, label in zip(values, classes, strict=True)))
+    settings = plan(steps_per_round=5, momentum=momentum, weight_decay=weight_decay)
+    assert train_round(settings, 0, ZERO, pictures)["head.weight"] == pytest.approx(weights, rel=1e-5)
+
+
 @pytest.mark.parametrize("privacy", [None, PrivacySpec(1e-9, 100.0, 1e-5)])
 def test_the_proximal_term_pulls_towards_the_rounds_own_global_weights(privacy):
     pictures, start = two_pixels((1, 0, 0)), {"head.weight": np.ones((2, 2), np.float32)}
