@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policies.contracts.encodings import (
+    _CACHED_VALUES,
     ENCODINGS,
     MAGIC,
+    _round,
     check_file,
     decode,
     decode_file,
@@ -22,7 +24,7 @@ from policies.contracts.encodings import (
     largest_size,
 )
 from policies.contracts.inputs import check_weights_file, decode_weights_file
-from policies.contracts.outputs import release_update, take_update
+from policies.contracts.outputs import is_canonical_update, release_update, take_update
 from policies.contracts.weights import Malformed, canonical_bytes
 from policies.errors import InputRefused, OutputRefused
 
@@ -109,6 +111,14 @@ def test_stochastic_rounding_is_right_on_average_for_any_value() -> None:
     # Under no bias the sum of squares has mean 200 and standard deviation sqrt(400) = 20.
     assert abs(float((z**2).sum()) - 200) < 5 * 20
     assert abs(float(z.mean())) < 5 / math.sqrt(200)
+
+
+@pytest.mark.parametrize("largest", [-1.0, 1.0])
+def test_no_step_lies_beyond_127_where_the_scale_was_rounded_down(largest: float) -> None:
+    """float32 may put the largest value a little beyond 127 scales, and no decoder takes step 128."""
+    values = np.full(_CACHED_VALUES + 100, largest * 127.5, np.float32)
+    steps = np.frombuffer(_round(values, np.float32(1), np.random.default_rng(1)), np.int8)
+    assert steps.tolist() == [int(largest * 127)] * values.size
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others() -> None:
@@ -238,3 +248,10 @@ def test_weights_in_another_encoding_than_the_plan_says_are_refused(tmp_path: Pa
                 take_update(file, SHAPES, max_bytes=MAX, encoding=declared)
             with pytest.raises(InputRefused):
                 decode_weights_file(file, tmp_path / f"{sent}-{declared}", SHAPES, declared, max_bytes=MAX)
+
+
+@pytest.mark.parametrize(("change", "same"), [(0, True), (4, False), (-4, False)])
+def test_a_file_is_the_one_serialisation_by_its_length_too(tmp_path: Path, change: int, same: bool) -> None:
+    content = canonical_bytes({"a": np.ones(5, np.float32)})
+    (tmp_path / "file").write_bytes(content + bytes(change) if change >= 0 else content[:change])
+    assert is_canonical_update(tmp_path / "file", {"a": (5,)}, max_bytes=1000) is same

@@ -210,6 +210,20 @@ def test_many_small_nodes_cannot_exceed_the_limits_together() -> None:
         prove(builder.graph(), replace(LIMITS, activation_numbers=5_000))
 
 
+@pytest.mark.parametrize(("axes", "masks"), [(2, 0), (3, 6 * 4 * 4)])
+def test_a_mask_is_counted_where_it_is_written_for_each_matrix(axes: int, masks: int) -> None:
+    """More than two axes before the last two are made two, for which a mask that is repeated is written out."""
+    builder = Builder((8, 6, 3), 4)
+    shape = [["B", 1], *([6] if axes == 2 else [2, 3]), 4, 6]
+    rows = builder.add("reshape", PICTURES, shape=shape)
+    mask = builder.constant("float32", (4, 4), [0.0] * 16)
+    found = builder.add("attention", rows, rows, rows, mask, scale=1.0, causal=False)
+    flat = builder.add("reshape", found, shape=[["B", 1], 144])
+    builder.linear(flat, "head", 144, 4)
+    own = 3 * 144 + 4  # the values of the nodes
+    assert prove(builder.graph()).activation_numbers == own + 6 * 4 * 4 + masks
+
+
 def test_the_scores_of_an_attention_are_counted() -> None:
     builder = Builder((64, 64, 1))
     rows = builder.add("reshape", PICTURES, shape=[["B", 1], 4096, 1])
