@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from policies.errors import SignInFailed
+from policies.errors import ClocksDiffer, SignInFailed
 
 MAX_AGE_SECONDS = 120.0
 KEY, TIME, NONCE, BODY, SIGNATURE = (
@@ -28,7 +28,7 @@ KEY, TIME, NONCE, BODY, SIGNATURE = (
     "x-wanwu-signature",
 )
 EMPTY_BODY = hashlib.sha256(b"").hexdigest()
-_REFUSED = "The datasite did not accept the request's signature. Sign in again; check that both clocks are right."
+_REFUSED = "The datasite did not accept the request's signature. Sign in again with the newest credentials file."
 
 
 def sign(
@@ -70,7 +70,8 @@ class SignatureCheck:
             `MAX_AGE_SECONDS` old and was not seen before. The caller still has to compare the body with its digest.
 
         Raises:
-            SignInFailed: A header is missing or malformed, the signature is wrong, too old, or seen before.
+            ClocksDiffer: The signature is right and was made at another time by the signer's clock.
+            SignInFailed: A header is missing or malformed, the signature is wrong, or seen before.
         """
         now = time.time() if now is None else now
         fields = [headers.get(name, "") for name in (KEY, TIME, NONCE, BODY, SIGNATURE)]
@@ -82,13 +83,20 @@ class SignatureCheck:
             and re.fullmatch("[0-9a-f]{64}", body)
             and re.fullmatch("[0-9a-f]{128}", signature)
         )
-        if not well_formed or abs(now - float(stamp)) > MAX_AGE_SECONDS:
+        if not well_formed:
             raise SignInFailed(_REFUSED)
         try:
             public_key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(key))
             public_key.verify(bytes.fromhex(signature), _message(method, path, stamp, nonce, body))
         except (InvalidSignature, ValueError) as error:
             raise SignInFailed(_REFUSED) from error
+        if abs(now - float(stamp)) > MAX_AGE_SECONDS:
+            behind = float(stamp) < now
+            raise ClocksDiffer(
+                f"This request was signed {abs(now - float(stamp)):.0f} seconds {'before' if behind else 'after'} now "
+                f"by the datasite's clock, {MAX_AGE_SECONDS:g} are the most. Set the clock that is wrong, the "
+                "researcher's or the hospital's; what was begun goes on then."
+            )
         with self._lock:
             while self._seen and now - next(iter(self._seen.values())) > 2 * MAX_AGE_SECONDS:
                 self._seen.popitem(last=False)

@@ -58,7 +58,8 @@ WW7xx: the researcher's way to a hospital. WW8xx: settings, ports, state folders
      │  ├─ DatasiteUnreachable     WW705
      │  ├─ CertificateRefused      WW711
      │  ├─ DatasiteNotTrusted      WW712
-     │  └─ AccountUnknown          WW713
+     │  ├─ AccountUnknown          WW713
+     │  └─ ClocksDiffer            WW714
      ├─ ConfigError                WW801
      │  ├─ AuditBroken             WW820
      │  ├─ AuditUnavailable        WW821
@@ -123,6 +124,7 @@ from policies.errors.exported_models import ConverterMissing, EvidenceRefused, E
 from policies.errors.federation import (
     AccountUnknown,
     CertificateRefused,
+    ClocksDiffer,
     DatasiteNotTrusted,
     DatasiteUnreachable,
     FederationError,
@@ -174,6 +176,7 @@ __all__ = [
     "BudgetExceeded",
     "BudgetTooSmall",
     "CertificateRefused",
+    "ClocksDiffer",
     "ConfigError",
     "ContractError",
     "ConverterMissing",

@@ -35,6 +35,12 @@ class SignInFailed(FederationError):
     code, status = "WW704", 401
 
 
+class ClocksDiffer(FederationError):
+    """The datasite's clock and the researcher's differ by more than a signature allows."""
+
+    code, status = "WW714", 401
+
+
 class CertificateRefused(FederationError):
     """The researcher's certificate is expired, revoked, not the hospital's, or another account's."""
 

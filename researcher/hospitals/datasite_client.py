@@ -210,7 +210,7 @@ class DatasiteClient:
             if answer.status_code == _NOTHING_BEHIND:
                 return True
             if answer.status_code >= 400:
-                raise answered_error(whole(answer))
+                raise answered_error(whole(answer), datasite=self._channel.datasite)
             told = answer.headers.get("content-range", "")
             if not told.startswith(f"bytes {coming.size}-"):
                 coming.begin_again()
@@ -253,7 +253,7 @@ class DatasiteClient:
         headers = sign(self._seed, method, path, body_sha256)
         answer = self._channel.request(method, path, headers=headers, content=content, timeout_seconds=timeout_seconds)
         if answer.status_code >= 400:
-            raise answered_error(answer)
+            raise answered_error(answer, datasite=self._channel.datasite)
         return answer
 
 

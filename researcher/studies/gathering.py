@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from functools import partial
 
-from policies.errors import ConfigError, DatasiteUnreachable, NotEnoughDatasites, RoundRefused, RunLost, WanwuError
+from policies.errors import ConfigError, NotEnoughDatasites, RoundRefused, RunLost, WanwuError
 from policies.plans.server.local_part import shared
 from policies.plans.training import TrainingPlan
 from researcher.strategies import ClientUpdate, ServerState
@@ -26,7 +26,7 @@ from researcher.studies.remote_round import DatasiteRound, RemoteRound
 from researcher.studies.retry_policy import Backoff, RetryPolicy
 from researcher.studies.rounds.came import Came, GivenUp
 from researcher.studies.rounds.outgoing import Outgoing
-from researcher.studies.taking_part.roster import Roster
+from researcher.studies.taking_part.roster import NOT_HEARD, Roster
 
 # How often it is looked whether a round's deadline has passed; what arrives is taken at once.
 _LOOK_SECONDS = 1.0
@@ -227,9 +227,9 @@ class Gathering:
         name = there.hospital.name
         if there.round_index == round_index and isinstance(error, RunLost | RoundRefused):  # or for other weights
             came.lost.add(name)
-        if there.asked and isinstance(error, DatasiteUnreachable):
+        if there.asked and isinstance(error, NOT_HEARD):
             self._outstanding[name] = there.round_index
-        if there.round_index == round_index or isinstance(error, DatasiteUnreachable):
+        if there.round_index == round_index or isinstance(error, NOT_HEARD):
             self._roster.fail(name, error)
         if name in self._roster.approved:
             came.failed[name] = f"{error.code}: {error.public}"

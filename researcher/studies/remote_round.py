@@ -19,7 +19,15 @@ from policies.answers.runs import ENDED, ChargedRunAnswer, RunAnswer
 from policies.contracts.encodings import largest_size
 from policies.contracts.inputs import Ticket
 from policies.contracts.outputs import take_update
-from policies.errors import ConfigError, DatasiteUnreachable, FederationError, RequestUnknown, RunFailed, RunLost
+from policies.errors import (
+    ClocksDiffer,
+    ConfigError,
+    DatasiteUnreachable,
+    FederationError,
+    RequestUnknown,
+    RunFailed,
+    RunLost,
+)
 from policies.plans.kinds import Plan
 from researcher.hospitals.code_request import CodeRequest
 from researcher.hospitals.connections.answered_errors import raise_answer
@@ -273,7 +281,7 @@ class RemoteRound:
         while True:
             try:
                 return ask()
-            except DatasiteUnreachable as error:
+            except (DatasiteUnreachable, ClocksDiffer) as error:
                 now = time.monotonic()
                 if since is None or routes.bytes_moved > moved:
                     moved, backoff, since = routes.bytes_moved, Backoff(), now

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from policies import errors
-from policies.errors import ConfigError, FederationError, WanwuError
+from policies.errors import ClocksDiffer, ConfigError, FederationError, SignInFailed, WanwuError
 from researcher.hospitals.secure_channel import httpx
 
 
@@ -12,11 +12,18 @@ def raise_answer(code: str, text: str) -> None:
     raise _of_code(code, text)
 
 
-def answered_error(answer: httpx.Response) -> WanwuError:
-    """What a datasite answered as the error class with that code."""
+def answered_error(answer: httpx.Response, *, datasite: str = "") -> WanwuError:
+    """What a datasite answered as the error class with that code.
+
+    Args:
+        answer: With its body read.
+        datasite: Its name, told where an account, or a clock, is not accepted: of several hospitals one may be wrong.
+    """
     try:
         content = answer.json()
-        return _of_code(str(content["code"]), str(content["error"]))
+        error = _of_code(str(content["code"]), str(content["error"]))
+        named = datasite and isinstance(error, SignInFailed | ClocksDiffer)
+        return type(error)(f"Datasite '{datasite}': {error.public}") if named else error
     except (ValueError, KeyError, TypeError, RecursionError):
         return FederationError(f"The datasite answered with HTTP status {answer.status_code}.")
 

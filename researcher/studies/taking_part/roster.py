@@ -12,6 +12,7 @@ from policies.errors import (
     AuditUnavailable,
     BudgetError,
     CertificateRefused,
+    ClocksDiffer,
     DatasiteNotTrusted,
     DatasiteUnreachable,
     DiskFull,
@@ -26,7 +27,8 @@ from policies.errors import (
 
 # After these a hospital is asked no more, and after those once it answers again; after any other, in the next round.
 REFUSALS = (BudgetError, RequestError, SignInFailed, CertificateRefused, AccountUnknown, DatasiteNotTrusted)
-FOR_NOW = (DatasiteUnreachable, DiskFull, QuotaExceeded, StorageUnavailable, LedgerUnavailable, AuditUnavailable)
+NOT_HEARD = (DatasiteUnreachable, ClocksDiffer)
+FOR_NOW = (*NOT_HEARD, DiskFull, QuotaExceeded, StorageUnavailable, LedgerUnavailable, AuditUnavailable)
 # So long a round's begin waits for those that were not there; who answers later is in the next round.
 _LOOK_SECONDS = 2.0
 Told = tuple[str, str]

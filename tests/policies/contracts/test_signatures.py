@@ -1,0 +1,36 @@
+"""Signed requests: whose they are, when they were made, and that none counts twice."""
+
+from __future__ import annotations
+
+import pytest
+
+from policies.contracts.signatures import MAX_AGE_SECONDS, SIGNATURE, SignatureCheck, sign
+from policies.errors import ClocksDiffer, SignInFailed
+
+SEED, NOW, PATH = bytes(32), 1_800_000_000.0, "/wanwu/v1/info"
+
+
+def verify(check: SignatureCheck, headers: dict[str, str]) -> str:
+    return check.verify(headers, "GET", PATH, now=NOW)
+
+
+@pytest.mark.parametrize("off", [0.0, MAX_AGE_SECONDS, -MAX_AGE_SECONDS])
+def test_a_request_counts_once_within_two_minutes_by_either_clock(off: float) -> None:
+    check, headers = SignatureCheck(), sign(SEED, "GET", PATH, now=NOW + off)
+    assert verify(check, headers) == headers["x-wanwu-key"]
+    with pytest.raises(SignInFailed, match="did not accept the request's signature"):
+        verify(check, headers)
+
+
+@pytest.mark.parametrize(("off", "told"), [(3600.0, "3600 seconds after now"), (-121.0, "121 seconds before now")])
+def test_a_request_of_another_time_is_told_by_how_much_the_clocks_differ(off: float, told: str) -> None:
+    check = SignatureCheck()
+    with pytest.raises(ClocksDiffer, match=f"signed {told} by the datasite's clock, 120 are the most"):
+        verify(check, sign(SEED, "GET", PATH, now=NOW + off))
+    assert verify(check, sign(SEED, "GET", PATH, now=NOW)), "the same account, once its clock is right"
+
+
+def test_the_datasites_clock_is_told_to_nobody_without_the_accounts_key() -> None:
+    headers = sign(SEED, "GET", PATH, now=NOW + 3600)
+    with pytest.raises(SignInFailed):
+        verify(SignatureCheck(), {**headers, SIGNATURE: "0" * 128})
