@@ -39,7 +39,9 @@ class SecureConnection(HTTPConnection):
     def over(cls, channel: SecureChannel) -> SecureConnection:
         """The connection over a channel."""
         split = urllib.parse.urlsplit(channel.url)
-        return cls(url=ServerURL("https", split.hostname or "", split.port), channel=channel)
+        url = ServerURL("https", port=split.port)
+        url.host_or_ip = split.netloc.rpartition(":")[0]  # given with the rest, PySyft takes IPv6's colons for a port's
+        return cls(url=url, channel=channel)
 
     def get_cache_key(self) -> str:
         """The datasite's address, with its port."""
