@@ -262,4 +262,6 @@ class Gathering:
     def _what_next(self) -> str:
         if self._roster.may_come >= self._needed:
             return "run the study again to go on."
+        if not self._roster.may_come:
+            return "none of the hospitals takes part any more. Ask them why, or submit a new study."
         return f"only {self._roster.may_come} of the hospitals still take part; lower min_clients to go on."

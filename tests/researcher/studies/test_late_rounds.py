@@ -313,6 +313,17 @@ def test_it_is_said_at_once_when_too_few_are_left(tmp_path: Path, hospital: Any)
     assert saved is not None and saved[0].round == 1
 
 
+def test_nobody_is_told_to_lower_min_clients_where_no_hospital_is_left(tmp_path: Path, hospital: Any) -> None:
+    a, b = hospital("a"), hospital("b")
+
+    def refuse(record: RoundRecord) -> None:
+        a.refusal = b.refusal = RequestDenied("It has ended.")
+
+    with pytest.raises(NotEnoughDatasites, match="none of the hospitals takes part any more. Ask them why") as told:
+        run(study(tmp_path, a, b), on_round=refuse, policy=RetryPolicy())
+    assert "lower min_clients" not in told.value.public
+
+
 def test_a_late_round_that_was_lost_is_told_and_the_hospital_goes_on(tmp_path: Path, hospital: Any) -> None:
     a, b, c = hospital("a"), hospital("b"), hospital("c", 0)
 
