@@ -319,7 +319,7 @@ def test_nobody_is_told_to_lower_min_clients_where_no_hospital_is_left(tmp_path:
     def refuse(record: RoundRecord) -> None:
         a.refusal = b.refusal = RequestDenied("It has ended.")
 
-    with pytest.raises(NotEnoughDatasites, match="none of the hospitals takes part any more. Ask them why") as told:
+    with pytest.raises(NotEnoughDatasites, match="none of the hospitals takes part any more") as told:
         run(study(tmp_path, a, b), on_round=refuse, policy=RetryPolicy())
     assert "lower min_clients" not in told.value.public
 
