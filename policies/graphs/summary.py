@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from policies.graphs.overview.blocks import Block, blocks_of, module_of
+from policies.graphs.overview.layers import FoundLayer, layers_in
 from policies.graphs.overview.nearest import Nearest, nearest
 from policies.graphs.own_model import check_graph
-from policies.graphs.proof import Proof, ProvedNode
+from policies.graphs.proof import Proof
 from policies.graphs.values import spelled
 from policies.plans.kinds import Plan
 from policies.plans.plan_json import ADDED_LATER
@@ -18,10 +19,10 @@ from policies.plans.plan_json import ADDED_LATER
 
 @dataclass(frozen=True)
 class Layer:
-    """An operator with parameters of its own.
+    """An operator in which pictures meet trained numbers.
 
     Attributes:
-        name: The module that holds them, as their names say.
+        name: The module that holds these, as their names say.
         operator: Its name.
         makes: The shape of what it gives, B pictures.
         parameters: Trained numbers.
@@ -44,7 +45,7 @@ class Summary:
         parameters: Trained numbers in all.
         multiplications: For one picture, forward.
         kinds: Operator → how often it is carried out, by name.
-        layers: The operators with parameters, in order.
+        layers: The operators in which pictures meet trained numbers, in order.
         blocks: The parts that all of a picture passes through, in order.
         nearest: The built-in model that it is like; None where it has no layer of any.
     """
@@ -65,7 +66,7 @@ def summary_of(proof: Proof) -> Summary:
         parameters=proof.parameter_numbers,
         multiplications=proof.multiplications,
         kinds=dict(sorted(Counter(node.operator for node in proof.nodes).items())),
-        layers=tuple(layer for node in proof.nodes if (layer := _layer(proof, node)) is not None),
+        layers=tuple(_layer(proof, found) for found in layers_in(proof)),
         blocks=blocks_of(proof),
         nearest=nearest(proof),
     )
@@ -81,15 +82,12 @@ def own_model_of(plan: Plan) -> Summary | None:
     return None if proof is None else summary_of(proof)
 
 
-def _layer(proof: Proof, node: ProvedNode) -> Layer | None:
-    names = node.parameters
-    if not names:
-        return None
+def _layer(proof: Proof, found: FoundLayer) -> Layer:
     shapes = proof.graph.parameters
     return Layer(
-        name=module_of(names),
-        operator=node.operator,
-        makes=spelled(node.value),
-        parameters=sum(math.prod(shapes[name]) for name in names),
-        multiplications=node.multiplications,
+        name=module_of(found.parameters),
+        operator=found.node.operator,
+        makes=spelled(found.node.value),
+        parameters=sum(math.prod(shapes[name]) for name in found.parameters),
+        multiplications=found.multiplications,
     )

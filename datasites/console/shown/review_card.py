@@ -212,8 +212,9 @@ def _nearest(found: Nearest | None) -> str:
     if found is None:
         return "none of its layers is one of a built-in model"
     return (
-        f"{found.name}, {100 * found.likeness:.0f} % alike: {found.common:,} layers in both, the same operator on "
-        f"trained numbers of the same shapes in the same order, of {found.own:,} here and {found.built_in:,} there"
+        f"{found.name}, {100 * found.likeness:.0f} % alike; layers of both that are the same operator on trained "
+        f"numbers of the same shapes, in the same order: {found.common:,}, of {found.own:,} here and "
+        f"{found.built_in:,} there"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +15,8 @@ from policies.graphs.values import spelled
 
 _BEGIN = ("conv2d", "linear", "attention", "matmul", "mean", "adaptive_average_pool2d")
 """Operators that begin a block of their own where nothing branches."""
+_COMPUTED = re.compile(r"\bparametrizations\.(\w+)\.original\d*$")
+"""What torch calls the trained numbers that a weight is computed from."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,8 @@ def module_of(names: Sequence[str]) -> str:
     Args:
         names: Of parameters, as a graph has them; none gives an empty name.
     """
-    if len(names) == 1:
+    names = [_COMPUTED.sub(r"\1", name) for name in names]
+    if len(set(names)) == 1:
         return names[0].removesuffix(".weight")
     columns = zip(*(name.split(".")[:-1] for name in names), strict=False)
     shared = itertools.takewhile(lambda parts: len(set(parts)) == 1, columns)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from policies.graphs.overview.layers import layers_in
 from policies.graphs.proof import Proof
 
 LAYERS_FILE = Path(__file__).with_name("built_in_layers.json")
@@ -37,12 +38,11 @@ class Nearest:
 
 def layers_of(proof: Proof) -> tuple[str, ...]:
     """Returns each layer of a proved graph as a word: its operator, and the shapes of its trained numbers, in order."""
-    found = []
-    for node in proof.nodes:
-        if node.parameters:
-            shapes = ("x".join(map(str, proof.graph.parameters[name])) for name in node.parameters)
-            found.append(" ".join((node.operator, *shapes)))
-    return tuple(found)
+    shapes = proof.graph.parameters
+    return tuple(
+        " ".join((one.node.operator, *("x".join(map(str, shapes[name])) for name in one.parameters)))
+        for one in layers_in(proof)
+    )
 
 
 def nearest(proof: Proof) -> Nearest | None:

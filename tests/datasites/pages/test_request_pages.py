@@ -426,13 +426,15 @@ def test_the_card_shows_what_an_own_model_is_made_of(own: ConsoleOfFakes, book: 
         assert figure in shown
     assert shown.count("(B, 8, 8, 8)") == MOST_LAYERS
     assert "not shown: 3" in shown
-    assert "resnet18 is the nearest: 88% alike, with 40 layers in both" in html.unescape(shown)
+    assert (
+        "resnet18 is the nearest: 88% alike." in html.unescape(shown) and "order: 40, of 50 here and 41 there" in shown
+    )
     assert shown.count('<rect class="part"') == MOST_BOXES and "not drawn: 5" in shown
     assert 'aria-labelledby="network-title network-what"' in shown and '<title id="network-title">' in shown
     assert "<script>window" not in shown and "&lt;script&gt;window" in shown
     assert "part1 ×3" in shown
     chinese = asked(own, REVIEWER_NAME, f"/requests/{PENDING}", "zh").text
-    assert "研究者的自有网络" in chinese and "未显示的其余层数：3" in chinese
+    assert "研究者的自有模型" in chinese and "未显示的其余层数：3" in chinese
     assert "内置模型中与它最接近的是 resnet18" in chinese and "网络结构，自上而下" in chinese
 
 

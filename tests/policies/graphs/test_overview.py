@@ -14,6 +14,7 @@ from policies.graphs.overview.blocks import Block, blocks_of
 from policies.graphs.overview.drawing import MOST_BOXES, WIDTH, drawing_of
 from policies.graphs.overview.nearest import LAYERS_FILE, common_layers, layers_of, nearest
 from policies.graphs.proof import prove
+from policies.graphs.summary import summary_of
 from policies.plans.model_options import MODELS
 
 
@@ -97,6 +98,22 @@ def test_common_layers_are_the_longest_sequence_in_both() -> None:
 
 def test_layers_are_told_by_operator_and_shapes() -> None:
     assert layers_of(prove(small_graph())) == ("conv2d 8x3x3x3 8", "group_norm 8 8", "linear 4x8 4")
+
+
+def test_a_weight_that_is_computed_from_trained_numbers_is_a_part_of_the_layer_that_pictures_meet() -> None:
+    builder = Builder()
+    names = [f"stem.parametrizations.weight.original{number}" for number in (0, 1)]
+    length, direction = builder.parameter(names[0], 8, 1, 1, 1), builder.parameter(names[1], 8, 3, 3, 3)
+    norm = builder.add("norm", direction, axes=[1, 2, 3], keep=True)
+    weight = builder.add("multiply", builder.add("divide", length, norm), direction)
+    maps = builder.add("conv2d", PICTURES, weight, stride=[1, 1], padding=[1, 1], dilation=[1, 1], groups=1)
+    builder.head(maps, 8)
+    proof = prove(builder.graph())
+    assert layers_of(proof) == ("conv2d 8x1x1x1 8x3x3x3", "linear 4x8 4")
+    stem, head = summary_of(proof).layers
+    assert (stem.name, stem.operator, stem.makes, stem.parameters) == ("stem", "conv2d", "(B, 8, 8, 8)", 8 + 8 * 27)
+    assert stem.parameters + head.parameters == proof.parameter_numbers
+    assert stem.multiplications + head.multiplications == proof.multiplications - 8  # the mean over places is no layer
 
 
 def test_boxes_lie_below_each_other_and_texts_are_cut_to_fit() -> None:
