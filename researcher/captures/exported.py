@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import linecache
+import io
 import logging
 import re
 import traceback
-from collections.abc import Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -18,15 +17,14 @@ from torch import fx, nn
 from torch.export import Dim, ExportedProgram
 
 from policies.errors import GraphError
-from policies.graphs.limits import MOST_SOURCE_CHARACTERS
 from policies.untrusted_text import shown
+from researcher.captures.composed.places import layer_in, place_in, place_of
 from researcher.captures.writer import Ref, pictures
 
 _MOST_BATCH = 4096
-_HERE = Path(__file__).parent
-_TORCH = str(Path(torch.__file__).parent)
-_FRAME = re.compile(r'File "([^"]+)", line (\d+), in [^\n]*\n\s*([^\n]*)')
-_MODULE = re.compile(r"\[['\"]?(\w+)['\"]?\]")
+_EXAMPLES = 3
+_BATCH_SYMBOL = re.compile(r"\bs\d+\b")
+_TALKING = ("torch._subclasses.fake_tensor", "torch.fx.experimental.symbolic_shapes", "torch.export._trace")
 
 
 @dataclass(frozen=True)
@@ -64,6 +62,14 @@ def trace(model: nn.Module, image_shape: tuple[int, int, int]) -> Traced:
     except GraphError:
         raise
     except Exception as error:  # whatever torch or the network raises: nothing is captured
+        height, width, channels = image_shape
+        stopped = _stopped(model, inputs)
+        if stopped is not None:
+            raise GraphError(
+                f"The network cannot compute {_EXAMPLES} pictures of {height}x{width}x{channels}"
+                f"{_told(stopped, model, inputs)}. Mend that, or give the --image_shape that the network takes: "
+                f"its forward gets (B, {channels}, {height}, {width}), for any number B."
+            ) from error
         raise GraphError(
             f"The network cannot be traced for every batch size{_told(error, model, inputs)}. Its forward must take "
             "one batch of pictures and do the same for each, without a choice by values or number; x.shape[0] can be "
@@ -95,41 +101,52 @@ def trace_loss(model: nn.Module, inputs: Sequence[Ref]) -> Traced:
 
 def _traced(model: nn.Module, inputs: Sequence[Ref]) -> Traced:
     batch = {0: Dim("batch", min=2, max=_MOST_BATCH)}
-    examples = tuple(torch.zeros(3, *one.shape[1:]) for one in inputs)
-    program = torch.export.export(model, examples, dynamic_shapes=(batch,) * len(inputs), strict=False)
+    with silent():
+        program = torch.export.export(model, _examples(inputs), dynamic_shapes=(batch,) * len(inputs), strict=False)
     return _read(program, inputs)
+
+
+def _examples(inputs: Sequence[Ref]) -> tuple[torch.Tensor, ...]:
+    return tuple(torch.zeros(_EXAMPLES, *one.shape[1:]) for one in inputs)
+
+
+def _stopped(model: nn.Module, inputs: Sequence[Ref]) -> Exception | None:
+    """What stops the network also where nobody traces it."""
+    try:
+        with torch.no_grad():
+            model(*_examples(inputs))
+    except Exception as error:  # noqa: BLE001 - whatever it raises is told
+        return error
+    return None
 
 
 def _told(error: Exception, model: nn.Module, inputs: Sequence[Ref]) -> str:
     """Where it was raised, and what it says."""
-    place = _place(traceback.walk_tb(error.__traceback__), model) or _bound_at(model, inputs)
-    told = str(error).strip().split("\n")[0]
+    frames = list(traceback.walk_tb(error.__traceback__))
+    place = place_in(frames, model) or _bound_at(model, inputs) or layer_in(frames, model)
+    if type(error).__name__ == "GuardOnDataDependentSymNode":
+        return f"{f' at {place}' if place else ''}, where what is done depends on the numbers in the pictures"
+    told = _BATCH_SYMBOL.sub("B", str(error).strip().split("\n")[0])
     return f"{f' at {place}' if place else ''} ({type(error).__name__}: {shown(told, most=300)})"
 
 
-def _place(frames: Iterable[tuple[FrameType, int]], model: nn.Module) -> str:
-    """Which module's which line of the network's own source is carried out in these frames; empty where none is.
-
-    Args:
-        frames: And their lines, from the outermost to the innermost.
-        model: Whose forward is traced.
-    """
-    names = {id(module): name for name, module in model.named_modules()}
-    entered, place = False, ""
-    for frame, line in frames:
-        module = frame.f_locals.get("self")
-        entered = entered or module is model
-        file = frame.f_code.co_filename
-        if entered and isinstance(module, nn.Module) and not file.startswith(_TORCH) and not _is_ours(file):
-            written = f"{Path(file).name}:{line}: {linecache.getline(file, line).strip()}"
-            name = names.get(id(module), "")
-            place = shown(", ".join(part for part in (name, written) if part), most=MOST_SOURCE_CHARACTERS)
-    return place
+@contextlib.contextmanager
+def silent() -> Iterator[None]:
+    """Keeps what torch's tracer logs and warns of off the terminal: what stops it is told as an error, in one line."""
+    logs = [logging.getLogger(name) for name in _TALKING]
+    for log in logs:
+        log.addFilter(_nothing)
+    try:
+        with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=UserWarning, message=r"(?s).*assigned during export")
+            yield
+    finally:
+        for log in logs:
+            log.removeFilter(_nothing)
 
 
-def _is_ours(file: str) -> bool:
-    """Whether a file is of this package, whose layers stand in for the network's own."""
-    return _HERE in Path(file).parents
+def _nothing(_: logging.LogRecord) -> bool:
+    return False
 
 
 def _bound_at(model: nn.Module, inputs: Sequence[Ref]) -> str:
@@ -143,7 +160,7 @@ def _bound_at(model: nn.Module, inputs: Sequence[Ref]) -> str:
     def listen(record: logging.LogRecord) -> bool:
         told = record.getMessage()
         if "[guard added]" in told and "[guard suppressed]" not in told:
-            places.append(_place(reversed(list(traceback.walk_stack(None))), model))
+            places.append(place_in(reversed(list(traceback.walk_stack(None))), model))
         return False
 
     log = logging.getLogger("torch.fx.experimental.symbolic_shapes")
@@ -179,31 +196,35 @@ def size_of(value: Any, node: fx.Node) -> tuple[list[int], int | None]:
         parts = expression / symbols[0] if len(symbols) == 1 else None
         if parts is None or not parts.is_Integer or batch is not None:
             raise GraphError(
-                f"{place_of(node)} gives a value of shape {tuple(map(str, value.shape))}, whose length depends on the "
-                "batch size in another way than so many rows for each picture. Keep the pictures an axis of their own."
+                f"{place_of(node)} gives a value of shape {_spelled(value)} for B pictures, whose length depends on "
+                "the batch size in another way than so many rows for each picture. Keep the pictures an axis of their "
+                f"own{_first(node)}."
             )
         batch = axis
         sizes.append(int(parts))
     return sizes, batch
 
 
-def source_of(node: fx.Node) -> str:
-    """Where a node is written: module, file and line, and the line itself, shortened."""
-    found = _FRAME.findall(node.meta.get("stack_trace") or "")
-    frames = [frame for frame in found if "/torch/" not in frame[0] and not _is_ours(frame[0])]
-    modules = list((node.meta.get("nn_module_stack") or {}).values())
-    path = _MODULE.sub(r".\1", str(modules[-1][0])).removeprefix("L.self.").removeprefix("L.self") if modules else ""
-    written = ""
-    if frames:
-        file, line, text = frames[-1]
-        written = f"{file.replace(chr(92), '/').rsplit('/', 1)[-1]}:{line}: {text.strip()}"
-    return shown(", ".join(part for part in (path, written) if part), most=MOST_SOURCE_CHARACTERS)
+def _spelled(value: torch.Tensor) -> str:
+    """A shape as people read it, (B, 4, 2*B)."""
+    return f"({', '.join(_BATCH_SYMBOL.sub('B', str(size)) for size in value.shape)})"
 
 
-def place_of(node: fx.Node) -> str:
-    """The operator and where it is written, for a refusal."""
-    source = source_of(node)
-    return f"{shown(node.target, most=80)}{f' at {source}' if source else ''}"
+def _first(node: fx.Node) -> str:
+    """What is forgotten most often in an attention."""
+    modules = (node.meta.get("nn_module_stack") or {}).values()
+    attention = any("PicturesFirst" in str(kind) for _, kind in modules)
+    return "; nn.MultiheadAttention takes them first with batch_first=True" if attention else ""
+
+
+def _returned(program: ExportedProgram) -> str:
+    """What a traced function returns, in words."""
+    spec = program.call_spec.out_spec
+    if spec.is_leaf():
+        return "something that is computed from no tensor"
+    if issubclass(spec.type, dict):
+        return f"a dictionary of {', '.join(shown(key, most=40) for key in list(spec.context)[:5])}"
+    return f"{spec.num_leaves} tensors in a {spec.type.__name__}"
 
 
 def _read(program: ExportedProgram, inputs: Sequence[Ref]) -> Traced:
@@ -223,8 +244,9 @@ def _read(program: ExportedProgram, inputs: Sequence[Ref]) -> Traced:
     if len(outputs) != 1 or not one_value or len(signature.user_inputs) != len(inputs):
         names = ", ".join(one.name for one in inputs)
         raise GraphError(
-            f"What is captured must take {names}, one batch of each, and return one tensor, also in train mode: no "
-            "dictionary, and no second head beside the logits (aux_logits=False)."
+            f"What is captured must take {names} and return one tensor, also in train mode; this returns "
+            f"{_returned(program)}. Return the tensor alone, in forward or in a module around the network, and switch "
+            "a second head off (aux_logits=False)."
         )
     nodes = tuple(program.graph_module.graph.nodes)
     return Traced(

@@ -13,7 +13,7 @@ from torch import fx
 
 from policies.errors import GraphError
 from policies.graphs.losses.loss_graph import LossGraph
-from researcher.captures.exported import source_of
+from researcher.captures.composed.places import source_of
 from researcher.captures.loss_functions import LOSSES, MEAN, SUM
 from researcher.captures.translated import Call, Like, Untranslatable
 from researcher.captures.translation import Translation

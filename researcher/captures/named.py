@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from torch import nn
 
 from policies.errors import GraphError
 from researcher.captures.capture import CapturedModel, capture
+from researcher.captures.composed.places import raised_at
 from researcher.captures.loss_capture import CapturedLoss, capture_loss
+
+_EXPECTED = "Expected MODULE:FUNCTION that can be imported here"
 
 
 def capture_named(name: str, *, image_shape: tuple[int, int, int], num_classes: int) -> CapturedModel:
@@ -25,7 +29,7 @@ def capture_named(name: str, *, image_shape: tuple[int, int, int], num_classes: 
         GraphError: There is no such function, it makes no `torch.nn.Module`, or as `capture`.
     """
     make = _imported(name)
-    network = make() if callable(make) and not isinstance(make, nn.Module) else make
+    network = _made(name, make) if callable(make) and not isinstance(make, nn.Module) else make
     if not isinstance(network, nn.Module):
         raise GraphError(f"{name!r} must make a torch.nn.Module, got {type(network).__name__}.")
     return capture(network, image_shape=image_shape, num_classes=num_classes)
@@ -44,7 +48,7 @@ def capture_named_loss(name: str, *, num_classes: int, label_kind: str) -> Captu
         GraphError: There is none of that name, or as `capture_loss`.
     """
     found = _imported(name)
-    function = found() if isinstance(found, type) and issubclass(found, nn.Module) else found
+    function = _made(name, found) if isinstance(found, type) and issubclass(found, nn.Module) else found
     return capture_loss(function, num_classes=num_classes, label_kind=label_kind)
 
 
@@ -54,6 +58,20 @@ def _imported(name: str) -> Any:
     if "" not in sys.path:
         sys.path.insert(0, "")
     try:
-        return getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise GraphError(f"Expected MODULE:FUNCTION that can be imported here, got {name!r}: {error}.") from error
+        found = importlib.import_module(module)
+    except Exception as error:  # whatever the researcher's own module raises
+        raise GraphError(f"{_EXPECTED}, got {name!r}{raised_at(error)}.") from error
+    if not hasattr(found, function):
+        raise GraphError(f"{_EXPECTED}, got {name!r}: module {module!r} has no attribute {function!r}.")
+    return getattr(found, function)
+
+
+def _made(name: str, make: Callable[[], Any]) -> Any:
+    """What a function or class of the researcher's own makes, called without arguments."""
+    try:
+        return make()
+    except Exception as error:  # whatever it raises
+        raise GraphError(
+            f"{name!r}, called without arguments, makes nothing{raised_at(error)}. Mend that, or name a function that "
+            "takes no argument."
+        ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -14,11 +15,12 @@ from policies.graphs.graph import Graph
 from researcher.captures.composed.advice import ADVICE
 from researcher.captures.composed.functions import FUNCTIONS
 from researcher.captures.composed.parts import PARTS
+from researcher.captures.composed.places import place_of, source_of
 from researcher.captures.composed.products import PRODUCTS
 from researcher.captures.composed.rows import FILLED, repeated, spread
 from researcher.captures.composed.windows import WINDOWS
 from researcher.captures.copy_translations import COPIES
-from researcher.captures.exported import Traced, place_of, size_of, source_of
+from researcher.captures.exported import Traced, size_of
 from researcher.captures.layer_translations import LAYERS
 from researcher.captures.move_translations import MOVES
 from researcher.captures.number_translations import NUMBERS
@@ -26,6 +28,7 @@ from researcher.captures.translated import Call, Repeated, Untold, Untranslatabl
 from researcher.captures.writer import Operand, Ref, Writer
 
 _TRANSLATIONS = {**NUMBERS, **FUNCTIONS, **LAYERS, **PRODUCTS, **MOVES, **COPIES, **WINDOWS, **PARTS, **FILLED}
+_COMPOSED = {*FUNCTIONS, *WINDOWS, *PARTS, "einsum", "instance_norm", "tensordot"}
 _SAME = {
     "alias", "clone", "contiguous", "dropout", "dropout_", "feature_dropout", "lift_fresh_copy", "type_as", "to",
     "_to_copy", "detach", "detach_", "alpha_dropout", "feature_alpha_dropout",
@@ -55,6 +58,7 @@ class Translation:
         self._known: dict[fx.Node, Operand] = {}
         self._groups: dict[fx.Node, set[fx.Node]] = {}
         self._order: dict[fx.Node, tuple[int, ...]] = {node: (number,) for number, node in enumerate(traced.nodes)}
+        self._several = Counter[str]()
         self.notes: list[str] = []
 
     def graph(self, image_shape: tuple[int, int, int], num_classes: int) -> Graph:
@@ -82,6 +86,9 @@ class Translation:
             self._known[node] = self._begun(node) if node.op == "placeholder" else self._found(node)
             self._groups.setdefault(node, {node})
             output = self._known[node] if node.name == self._traced.output else output
+        if self._several:
+            kinds = ", ".join(f"{count} {name.strip('_')}" for name, count in sorted(self._several.items()))
+            self.notes.append(f"Written as several operators each, which compute the same: {kinds}.")
         return output
 
     def _found(self, node: fx.Node) -> Operand:
@@ -164,10 +171,14 @@ class Translation:
         value = node.meta["val"]
         like = size_of(value, node) if isinstance(value, torch.Tensor) else None
         parts = [size_of(one, node) for one in value] if isinstance(value, list | tuple) else []
+        before = self._writer.count
         try:
-            return translate(Call(self._writer, arguments, like, parts))
+            found = translate(Call(self._writer, arguments, like, parts))
         except Untranslatable as error:
             self._refuse(node, str(error))
+        if name in _COMPOSED and self._writer.count - before > 1:
+            self._several[name] += 1
+        return found
 
     def _same(self, node: fx.Node, name: str, arguments: Mapping[str, Operand]) -> Operand:
         value = next(iter(arguments.values()))

@@ -41,6 +41,11 @@ class Writer:
         self._nodes: list[Node] = []
         self._constants: dict[str, Constant] = {}
 
+    @property
+    def count(self) -> int:
+        """Operators that were written so far."""
+        return len(self._nodes)
+
     def add(
         self, operator: str, inputs: Sequence[Operand], like: tuple[Sequence[int], int | None], **settings: Any
     ) -> Ref:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -293,6 +294,35 @@ def test_a_command_line_says_what_it_traces_and_captures_what_a_function_makes(
     assert main(command) == 0
     assert capsys.readouterr().out.startswith("Tracing own_network:make ...\n2 operators, 772 trained numbers;")
     assert read_graph((tmp_path / "own.graph.json").read_text()).parameters == {"1.bias": (4,), "1.weight": (4, 192)}
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("def make(width):\n    pass\n", "called without arguments, makes nothing .TypeError: .*'width'"),
+        ("def make():\n    return 1 / 0\n", r"makes nothing at own_stopped\.py:2: return 1 / 0 .ZeroDivisionError"),
+        ("import nowhere_at_all\n", r"Expected MODULE:FUNCTION .* at own_stopped\.py:1: import nowhere_at_all"),
+        ("def make(:\n", r"Expected MODULE:FUNCTION .*SyntaxError: .*own_stopped\.py, line 1"),
+    ],
+)
+def test_own_code_that_raises_is_told_with_its_line(
+    code: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_stopped.py").write_text(code)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "own_stopped", raising=False)
+    with pytest.raises(GraphError, match=told):
+        capture_named("own_stopped:make", image_shape=SHAPE, num_classes=4)
+
+
+def test_what_is_written_as_several_operators_is_told() -> None:
+    network = nn.Sequential(nn.Flatten(2), nn.Conv1d(3, 4, 3), nn.PReLU(4), nn.AdaptiveAvgPool1d(1), nn.Flatten())
+    captured = capture(network, image_shape=SHAPE, num_classes=4)
+    assert captured.notes == (
+        "Written as several operators each, which compute the same: 1 adaptive_avg_pool1d, 1 conv1d, 1 prelu.",
+    )
+    plain = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    assert capture(plain, image_shape=SHAPE, num_classes=4).notes == ()
 
 
 def test_a_shape_with_the_channels_first_is_told_the_right_way_round(capsys: pytest.CaptureFixture[str]) -> None:

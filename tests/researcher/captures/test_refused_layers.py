@@ -36,7 +36,10 @@ REFUSED: dict[str, tuple[Line, str]] = {
     "numbers of the batch size, of nothing": (lambda n, m: m + torch.full((m.shape[0], 1, 1, 1), m.shape[0]), "rows"),
     "other rows for each picture": (lambda n, m: m + torch.arange(m.shape[0])[:, None, None, None] * 1.0, "rows"),
     "random rows": (lambda n, m: m * m.new_empty(m.shape[0], 1, 1, 1).bernoulli_(0.5), "something else fills"),
-    "a mask for each picture": (lambda n, m: of_itself(n, m, key_padding_mask=m[:, 0].flatten(1) > 0)[0], "traced"),
+    "a mask for each picture": (
+        lambda n, m: of_itself(n, m, key_padding_mask=m[:, 0].flatten(1) > 0)[0],
+        "same for all",
+    ),
     "three values of einsum": (
         lambda n, m: torch.einsum("bchw,bchw,bchw->bc", m, m, m),
         "two at a time|cannot be traced",
@@ -63,7 +66,7 @@ REFUSED: dict[str, tuple[Line, str]] = {
     "a triangle of pictures": (lambda n, m: m.permute(1, 2, 0, 3).triu().permute(2, 0, 1, 3), "some of the pictures"),
     "channels of pictures shuffled": (
         lambda n, m: F.channel_shuffle(m.transpose(0, 1), 2).transpose(0, 1),
-        "works over the pictures|cannot be traced",
+        "works over the pictures|cannot be traced|cannot compute 3 pictures",
     ),
     "picked over pictures": (lambda n, m: m + m[[0, 1], [1, 0]].mean(), "over the pictures"),
 }
@@ -88,6 +91,17 @@ def test_what_no_rule_allows_is_refused_with_its_line_and_a_way_out(name: str) -
     assert HERE in refused.value.public, refused.value.public
 
 
+class Steps(nn.Module):
+    """The rows of a picture's first channel, step by step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps = nn.LSTM(SHAPE[1], 4, batch_first=True)
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        return self.steps(pictures[:, 0])[0][:, -1]
+
+
 class Returning(nn.Module):
     """A network that gives its logits within something.
 
@@ -103,10 +117,53 @@ class Returning(nn.Module):
         return self.within(self.head(pictures.flatten(1)))
 
 
-@pytest.mark.parametrize("within", [lambda y: {"out": y}, lambda y: (y,), lambda y: (y, y)])
-def test_a_network_that_returns_anything_but_logits_is_refused(within: Callable[[torch.Tensor], Any]) -> None:
-    with pytest.raises(GraphError, match="return one tensor"):
+@pytest.mark.parametrize(
+    ("within", "told"),
+    [
+        (lambda y: {"out": y, "aux": y}, "returns a dictionary of out, aux"),
+        (lambda y: (y,), "returns 1 tensors? in a tuple"),
+        (lambda y: (y, y), "returns 2 tensors in a tuple"),
+    ],
+)
+def test_a_network_that_returns_anything_but_logits_is_refused(
+    within: Callable[[torch.Tensor], Any], told: str
+) -> None:
+    with pytest.raises(GraphError, match=f"return one tensor.* {told}"):
         capture(Returning(within), image_shape=SHAPE, num_classes=4)
+
+
+UNFIT = nn.Sequential(nn.Conv2d(3, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(7, 4))
+
+
+@pytest.mark.parametrize(
+    ("network", "told"),
+    [
+        (UNFIT, r"cannot compute 3 pictures of \d+x\d+x3 at layer 3 \(Linear\) \(RuntimeError: mat1 and mat2 shapes"),
+        (Network(lambda n, m: m.reshape(8, -1)), r"cannot compute 3 pictures .* m\.reshape\(8, -1\)|captures\.py:\d+"),
+        (Network(lambda n, m: m if m.sum() > 0 else -m), "traced .* where what is done depends on the numbers"),
+        (Steps(), "steps are hidden"),
+    ],
+)
+def test_what_stops_a_network_is_told_in_words_and_torch_prints_nothing(
+    network: nn.Module, told: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(GraphError, match=told):
+        capture(network, image_shape=SHAPE, num_classes=4)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_attention_that_takes_the_pictures_for_positions_is_told_what_is_forgotten() -> None:
+    class Forgotten(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.attention = nn.MultiheadAttention(SHAPE[1], 1)
+
+        def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+            rows = pictures[:, 0]
+            return self.attention(rows, rows, rows)[0].mean(dim=1)[:, :4]
+
+    with pytest.raises(GraphError, match=r"shape \(.*B, B\) for B pictures, .* with batch_first=True\."):
+        capture(Forgotten(), image_shape=SHAPE, num_classes=4)
 
 
 @pytest.mark.filterwarnings("ignore:`torch.nn.utils.weight_norm`:FutureWarning")
