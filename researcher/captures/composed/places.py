@@ -1,4 +1,4 @@
-"""Where in a researcher's own source something was written or stopped, for notices and refusals."""
+"""Places in a researcher's own source at which something was written or stopped, for notices and refusals."""
 
 from __future__ import annotations
 
