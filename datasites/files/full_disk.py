@@ -1,4 +1,4 @@
-"""What is said where the disk has no room for a blob."""
+"""The words for a disk that has no room for a blob."""
 
 from __future__ import annotations
 

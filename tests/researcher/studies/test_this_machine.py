@@ -272,8 +272,8 @@ def test_a_command_that_is_ended_by_the_system_ends_as_an_interrupted_one(
         "program.run = works\n"
         "sys.exit(program.main())\n"
     )
-    command, pipes = [sys.executable, "-c", program], {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, text=True, env={**ENVIRONMENT, "TMPDIR": str(tmp_path)}, **pipes) as process:
+    command, pipe, environment = [sys.executable, "-c", program], subprocess.PIPE, {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env={**ENVIRONMENT, **environment}) as process:
         assert process.stdout is not None and process.stderr is not None
         assert process.stdout.readline() and len(list(tmp_path.iterdir())) == 1
         process.send_signal(number)
