@@ -291,7 +291,9 @@ def test_receipts_are_written_into_their_folder_only(name: str, tmp_path: Path) 
 @pytest.mark.parametrize("status", [200, 500])
 @pytest.mark.parametrize("body", [b"", b"<html>", b"\xff", b"7", b"[" * 100_000, b"9" * 5000], ids=range(6))
 def test_an_answer_that_is_no_json_object_is_told_as_one(body: bytes, status: int) -> None:
-    channel: Any = SimpleNamespace(url="https://north", request=lambda *_, **__: httpx.Response(status, content=body))
+    channel: Any = SimpleNamespace(
+        datasite="north", url="https://north", request=lambda *_, **__: httpx.Response(status, content=body)
+    )
     with pytest.raises(FederationError):
         DatasiteClient(channel, b"\1" * 32).info()
 
@@ -300,7 +302,9 @@ def test_an_answer_that_is_no_json_object_is_told_as_one(body: bytes, status: in
 def test_a_receipt_that_a_terminal_would_obey_is_not_taken(text: str) -> None:
     def answer(receipt: str) -> DatasiteClient:
         response = httpx.Response(200, content=json.dumps({"receipt": receipt}).encode())
-        channel: Any = SimpleNamespace(url="https://north", request=lambda *arguments, **named: response)
+        channel: Any = SimpleNamespace(
+            datasite="north", url="https://north", request=lambda *arguments, **named: response
+        )
         return DatasiteClient(channel, b"\1" * 32)
 
     clean = '{\n  "study": "良性"\n}\n'

@@ -23,7 +23,7 @@ TICKET = Ticket(4, "0" * 64).to_text()
 
 def answering(status: int, content: object) -> DatasiteClient:
     answer = httpx.Response(status, content=json.dumps(content).encode())
-    channel: Any = SimpleNamespace(url="https://north", request=lambda *arguments, **named: answer)
+    channel: Any = SimpleNamespace(datasite="north", url="https://north", request=lambda *arguments, **named: answer)
     return DatasiteClient(channel, b"\1" * 32)
 
 

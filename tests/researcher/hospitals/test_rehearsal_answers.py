@@ -19,7 +19,7 @@ PASSED = RehearsalAnswer("ab", "passed", "", 0.5, 300, 12.0, 1.5, "alone", "", "
 
 def answering(status: int, content: object) -> DatasiteClient:
     answer = httpx.Response(status, content=json.dumps(content).encode())
-    channel: Any = SimpleNamespace(url="https://north", request=lambda *arguments, **named: answer)
+    channel: Any = SimpleNamespace(datasite="north", url="https://north", request=lambda *arguments, **named: answer)
     return DatasiteClient(channel, b"\1" * 32)
 
 

@@ -263,8 +263,9 @@ def test_a_command_that_is_ended_by_the_system_ends_as_an_interrupted_one(
 ) -> None:
     """Its temporary files go, as what it had begun is ended in good order."""
     program = (
-        "import sys, tempfile, time\n"
+        "import signal, sys, tempfile, time\n"
         "from researcher.cli import program\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"  # whoever runs the tests may have been told to ignore it
         "def works(*_):\n"
         "    with tempfile.TemporaryDirectory():\n"
         "        print('at work', flush=True)\n"
