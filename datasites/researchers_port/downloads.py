@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from fastapi import Request
 from fastapi.responses import FileResponse
+from starlette.types import Receive, Scope, Send
 
 from datasites.files.blob import CHUNK_BYTES
 from policies.errors import RangeRefused
@@ -15,9 +17,22 @@ _REST = re.compile(r"bytes=([0-9]{1,15})-")
 
 
 class Download(FileResponse):
-    """The answer with a blob's bytes, in parts of bounded size."""
+    """The answer with a blob's bytes, in parts of bounded size; told of its end, however it came.
+
+    What goes wrong on the way can be told nobody any more: the line is cut, and the next look at the blob says it.
+    """
 
     chunk_size = CHUNK_BYTES
+
+    def __init__(self, file: Path, digest: str, ended: Callable[[], None]) -> None:
+        super().__init__(file, media_type="application/octet-stream", headers={"etag": f'"{digest}"'})
+        self._ended = ended
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._ended()
 
 
 def check_range(request: Request, file: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
@@ -286,7 +287,7 @@ def _add_blobs(router: APIRouter, routes: ResearcherRoutes, signed: Signed) -> N
         who = await signed.researcher(request)
         file = await run_in_threadpool(routes.blobs.path, who.account, digest)
         check_range(request, file)
-        return Download(file, media_type="application/octet-stream", headers={"etag": f'"{digest}"'})
+        return Download(file, digest, partial(routes.blobs.doubt, who.account, digest))
 
 
 def _length(request: Request) -> int:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import os
 import shutil
 import threading
@@ -24,7 +23,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from datasites.files.blob import PART, Blob, sync_folder
-from datasites.files.full_disk import DISK_FULL, disk_full_told
+from datasites.files.full_disk import DISK_FULL, NOT_TAKEN, TORN, disk_full_told
+from datasites.files.read_back import reads_as
 from datasites.files.sync_ahead import SyncAhead
 from policies import validate
 from policies.errors import BlobError, BlobUnknown, DiskFull, QuotaExceeded, RunFailed
@@ -144,7 +144,7 @@ class BlobStore:
                 if refused is not None:
                     self._remove(file)
         if refused is not None or not file.is_file():
-            raise RunFailed(_NOT_TAKEN, private=repr(refused)) from refused
+            raise RunFailed(NOT_TAKEN, private=repr(refused)) from refused
 
     def received(self, account: str, digest: str) -> int:
         """How many bytes there are of an upload that broke off."""
@@ -179,6 +179,7 @@ class BlobStore:
 
         Raises:
             BlobUnknown: This account has no such blob, or what a stop of the machine left of it: that is removed.
+            StorageUnavailable: The disk cannot read it now; it stays.
         """
         file = blob_file(self._folder, account, digest)
         while file.is_file():
@@ -195,13 +196,17 @@ class BlobStore:
         try:
             return self.path(account, digest)
         except BlobUnknown as error:
-            raise RunFailed(_TORN, private=error.public) from error
+            raise RunFailed(TORN, private=error.public) from error
+
+    def doubt(self, account: str, digest: str) -> None:
+        """Has a blob read as a whole before it is handed out again: whoever has it may have found it wrong."""
+        self._right.discard((account[:32], digest))
 
     def _is_right(self, file: Path) -> bool:
         """Whether a file has its name's digest, which is noted; if not, it goes, unless another took its place."""
         with contextlib.suppress(FileNotFoundError), file.open("rb") as stream:
             looked_at = os.fstat(stream.fileno()).st_ino
-            if hashlib.file_digest(stream, "sha256").hexdigest() == file.name:
+            if reads_as(stream, file.name):
                 self._right.add((file.parent.name, file.name))
                 return True
             with self._lock:
@@ -218,7 +223,7 @@ class BlobStore:
             needed: (account, digest) of blobs that must stay. Their time begins anew with each call.
             now: Seconds since the epoch; the clock if None.
         """
-        now = time.time() if now is None else now
+        now = now or time.time()
         kept = {(account[:32], digest) for account, digest in needed}
         removed = 0
         for file in [*self._folder.glob("*/[!.]*"), *self._folder.glob(f"*/{PART}*")]:
@@ -294,7 +299,3 @@ class BlobStore:
         """As `_count`, for whoever holds the lock."""
         self._used[account[:32]] = self._used.get(account[:32], 0) + size
         self._files[account[:32]] += files
-
-
-_NOT_TAKEN = "The hospital's disk did not take the weights: no round was run or charged. Try again, or ask there."
-_TORN = "The hospital's disk did not keep the round's weights while it waited. Try again: they are sent anew."

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -21,7 +17,6 @@ from policies.contracts.inputs import Ticket
 from policies.contracts.outputs import take_update
 from policies.errors import (
     ClocksDiffer,
-    ConfigError,
     DatasiteUnreachable,
     FederationError,
     RequestUnknown,
@@ -33,6 +28,7 @@ from researcher.hospitals.code_request import CodeRequest
 from researcher.hospitals.connections.answered_errors import raise_answer
 from researcher.hospitals.hospital import Hospital
 from researcher.studies.retry_policy import Backoff, RetryPolicy
+from researcher.studies.rounds.fetched_update import fetch, kept_here
 from researcher.studies.rounds.outgoing import Outgoing
 
 _T = TypeVar("_T")
@@ -215,8 +211,8 @@ class RemoteRound:
         self._say("receiving")
         encoding = self.plan.update_encoding
         limit = largest_size(shapes, encoding)
-        with self._kept_here() as file:
-            size = self._reaching(lambda: routes.get_blob(run.update, file, max_bytes=limit))
+        with kept_here(self.hospital.name) as file:
+            size = fetch(lambda: self._reaching(lambda: routes.get_blob(run.update, file, max_bytes=limit)))
             update = take_update(file, shapes, max_bytes=limit, encoding=encoding)
         ended = time.monotonic()
         self._say("done")
@@ -230,19 +226,6 @@ class RemoteRound:
             epsilon=self.epsilon,
             arrived=ended,
         )
-
-    @contextlib.contextmanager
-    def _kept_here(self) -> Iterator[Path]:
-        """A file for the update, as long as it is read."""
-        try:
-            with tempfile.TemporaryDirectory() as folder:
-                yield Path(folder) / "update"
-        except OSError as error:
-            where = error.filename or os.environ.get("TMPDIR") or "the folder of temporary files"
-            raise ConfigError(
-                f"The update of '{self.hospital.name}' cannot be kept in {where} here ({error.strerror}). Make room "
-                "there, or name a folder that has room in TMPDIR, and run it again: the hospital keeps the update."
-            ) from error
 
     def _follow(self) -> tuple[RunAnswer, float]:
         """Waits until the run has ended; returns its last public fields and when it left the queue."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import itertools
 import os
@@ -27,7 +28,7 @@ with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic an
 from datasites.runs.blobs import BlobLimits, BlobStore
 from datasites.web.http_errors import add_error_handlers
 from policies.contracts.signatures import sign
-from policies.errors import BlobError, BlobUnknown, DatasiteUnreachable, FederationError, QuotaExceeded
+from policies.errors import BlobError, BlobUnknown, DatasiteUnreachable, FederationError, QuotaExceeded, StorageUnavailable
 from researcher.hospitals.datasite_client import DatasiteClient
 from researcher.hospitals.secure_channel import SecureChannel
 
@@ -440,3 +441,37 @@ def test_so_many_blobs_of_an_account_are_kept_and_the_same_one_counts_once(tmp_p
         again.put(one, b"d")
     assert again.expire((), now=time.time() + 100) == 4
     again.put(one, b"d")
+
+
+def test_an_update_that_the_disk_sends_wrong_is_read_again_before_it_is_sent_again(
+    researcher: DatasiteClient, blobs: BlobStore, tmp_path: Path
+) -> None:
+    digest = researcher.put_blob(b"update" * 1000)
+    (kept,) = (tmp_path / "blobs").glob(f"*/{digest}")
+    kept.write_bytes(b"wrong!" * 1000)
+    with pytest.raises(FederationError, match="does not have its digest"):
+        researcher.get_blob(digest, tmp_path / "blob", max_bytes=10_000)
+    kept.write_bytes(b"update" * 1000)
+    assert researcher.get_blob(digest, tmp_path / "blob", max_bytes=10_000) == 6000
+    (tmp_path / "blob").unlink()
+    kept.write_bytes(b"wrong!" * 1000)
+    with pytest.raises(BlobUnknown):
+        researcher.get_blob(digest, tmp_path / "blob", max_bytes=10_000)
+
+
+def test_a_disk_that_cannot_read_an_update_is_told_in_one_sentence_and_the_update_stays(
+    researcher: DatasiteClient, blobs: BlobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = researcher.put_blob(b"update")
+    blobs.doubt(hashlib.sha256(b"").hexdigest(), digest)  # of another account: this one's is not touched
+    researcher.get_blob(digest, tmp_path / "first", max_bytes=10)
+
+    def refused(stream: Any, name: str) -> Any:
+        raise OSError(errno.EIO, "a private place")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(hashlib, "file_digest", refused)
+        with pytest.raises(StorageUnavailable) as told:
+            researcher.get_blob(digest, tmp_path / "second", max_bytes=10)
+    assert "should look at its disk" in told.value.public and "private" not in told.value.public
+    assert researcher.get_blob(digest, tmp_path / "second", max_bytes=10) == 6

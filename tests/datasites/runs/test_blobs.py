@@ -23,7 +23,7 @@ from datasites.files.sync_ahead import STEP_BYTES, SyncAhead
 from datasites.runs import blobs as module
 from datasites.runs.blobs import BlobLimits, BlobStore
 from datasites.runs.expiry import Expiry
-from policies.errors import BlobError, BlobUnknown, DiskFull, QuotaExceeded, RunFailed
+from policies.errors import BlobError, BlobUnknown, DiskFull, QuotaExceeded, RunFailed, StorageUnavailable
 
 ALICE, BOB = "a" * 64, "b" * 64
 WEEK = 7 * 24 * 3600.0
@@ -358,9 +358,69 @@ def test_a_torn_one_that_is_sent_again_while_it_is_read_stays(tmp_path: Path, mo
         return real(stream, name)
 
     with file.open("rb"):  # whose number no other file gets meanwhile
-        monkeypatch.setattr(module.hashlib, "file_digest", meanwhile)
+        monkeypatch.setattr(hashlib, "file_digest", meanwhile)
         assert blobs._is_right(file) is False
     assert blobs.path(ALICE, digest).read_bytes() == b"weights"
+
+
+class FlakyDisk:
+    """Looks at files that go as they are told: an error, other bytes, or None for what is there."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *looks: OSError | bytes | None) -> None:
+        self.left, self.real = list(looks), hashlib.file_digest
+        monkeypatch.setattr(hashlib, "file_digest", self)
+
+    def __call__(self, stream: Any, name: str) -> Any:
+        look = self.left.pop(0)
+        if isinstance(look, OSError):
+            raise look
+        return self.real(stream, name) if look is None else hashlib.sha256(look)
+
+
+REFUSED = OSError(errno.EIO, "a private place")
+
+
+@pytest.mark.parametrize("looks", [(REFUSED, None), (b"wrong", None), (b"wrong", REFUSED, None)])
+def test_what_reads_wrong_once_is_read_again_and_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, looks: tuple[OSError | bytes | None, ...]
+) -> None:
+    digest = receive(store(tmp_path), b"update")
+    blobs, disk = store(tmp_path), FlakyDisk(monkeypatch, *looks)
+    assert blobs.path(ALICE, digest).read_bytes() == b"update" and not disk.left
+
+
+@pytest.mark.parametrize("looks", [(REFUSED,) * 3, (b"wrong", REFUSED, b"wrong"), (b"one", b"another", b"one")])
+def test_what_the_disk_cannot_read_now_stays_and_is_told_without_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, looks: tuple[OSError | bytes, ...]
+) -> None:
+    digest = receive(store(tmp_path), b"update")
+    blobs = store(tmp_path)
+    with monkeypatch.context() as broken:
+        FlakyDisk(broken, *looks)
+        with pytest.raises(StorageUnavailable, match="cannot read this back now.*ask again later") as told:
+            blobs.path(ALICE, digest)
+    assert digest in told.value.private and "private place" not in told.value.public
+    assert blobs.path(ALICE, digest).read_bytes() == b"update", "the disk was mended"
+
+
+def test_what_three_looks_read_alike_and_wrong_is_given_up_and_the_log_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    digest = receive(store(tmp_path), b"update")
+    (tmp_path / ALICE[:32] / digest).write_bytes(b"wrong!")
+    with pytest.raises(BlobUnknown):
+        store(tmp_path).path(ALICE, digest)
+    assert files(tmp_path) == [] and digest in caplog.text and "3 looks" in caplog.text
+
+
+def test_a_doubted_blob_is_read_before_it_is_handed_out_again(tmp_path: Path) -> None:
+    blobs = store(tmp_path)
+    digest = receive(blobs, b"update")
+    (tmp_path / ALICE[:32] / digest).write_bytes(b"wrong!")
+    assert blobs.path(ALICE, digest).read_bytes() == b"wrong!", "it was written by this process"
+    blobs.doubt(ALICE, digest)
+    with pytest.raises(BlobUnknown):
+        blobs.path(ALICE, digest)
 
 
 # --- room ----------------------------------------------------------------------------------------------------

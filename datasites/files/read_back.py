@@ -1,0 +1,51 @@
+"""A file that is read back from the disk and has to be what was written: a look that goes wrong is taken again."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+from typing import BinaryIO
+
+from policies.errors import StorageUnavailable
+
+log = logging.getLogger(__name__)
+LOOKS = 3
+_UNREADABLE = (
+    "The hospital's disk cannot read this back now. Nothing was removed, and no round is charged for it; ask again "
+    "later. The hospital finds the file in its log, and should look at its disk."
+)
+
+
+def reads_as(stream: BinaryIO, digest: str) -> bool:
+    """Whether a file has a digest: in one of `LOOKS` looks, each of which has the disk read it, if it can be had to.
+
+    Guarantees:
+        False only if each look read the whole file, and all read the same: what is only hard to read is not given up.
+
+    Args:
+        stream: The file, open for reading.
+        digest: SHA-256, hexadecimal.
+
+    Raises:
+        StorageUnavailable: The disk refused to read it, or reads it differently each time.
+    """
+    found, refused = set[str](), list[OSError]()
+    for _ in range(LOOKS):
+        try:
+            stream.seek(0)
+            read = hashlib.file_digest(stream, "sha256").hexdigest()
+        except OSError as error:
+            refused.append(error)
+        else:
+            if read == digest:
+                return True
+            found.add(read)
+        with contextlib.suppress(OSError):  # what the system has in memory of it
+            os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    if refused or len(found) > 1:
+        told = "; ".join(map(repr, refused)) or f"{LOOKS} looks read {len(found)} different contents"
+        raise StorageUnavailable(_UNREADABLE, private=f"{stream.name} cannot be read back: {told}.")
+    log.error("%s is not what was written: %d looks at the disk read the same other content.", stream.name, LOOKS)
+    return False
