@@ -17,6 +17,7 @@ from datasites.code_requests.canonical import CanonicalRequest, RequestReader
 from datasites.code_requests.decided import NO_SHAPES, decision_on, now, refused_unread, voted_digest
 from datasites.code_requests.decisions.rule_grant import RuleGrant
 from datasites.code_requests.decisions.told_decisions import ToldDecisions, votes_as_logged
+from datasites.code_requests.limits.consent import check_consent
 from policies.budget.accountant import plan_spend
 from policies.budget.steps import merged
 from policies.errors import NotAllowed, RequestAltered, RequestDenied, RequestError, WanwuError
@@ -51,7 +52,8 @@ class Deciding:
         Raises:
             RequestNotCanonical: It is not exactly the platform's stub and a plan, and cannot be approved.
             RequestDenied: It was denied or returned before; ask the researcher to submit again.
-            RequestError: It is approved or has ended, or the reason is empty or too long.
+            RequestError: It is approved or has ended, the reason is empty or too long, or it would read pictures of
+                patients who withdrew.
             BudgetExceeded: The budget does not suffice.
             PlanError: What it would cost cannot be computed.
             LimitExceeded: The plan is outside the dataset's limits.
@@ -157,6 +159,8 @@ class Deciding:
         """The request, what it takes in and lets out, and its card's digest; refused if it cannot be approved."""
         checked = self._read(request)
         self._books.limits.check(checked.plan, checked.dataset)
+        if self._books.approved_version(checked.request_id) is None:
+            check_consent(self._books.limits.withdrawn, checked.dataset)
         self._books.epsilon(merged(plan_spend(checked.plan)))
         shapes = canonical_json(asdict(self._books.calculator.shapes(checked.plan)))
         return checked, shapes, sealed(checked.digest, shapes)

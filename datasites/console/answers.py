@@ -148,6 +148,7 @@ class LimitsAnswer:
         proposal: The identifier of the proposal that the changes wait in; empty where they are in force.
         people_needed: How many people a change takes that allows more.
         proposals: All that wait.
+        kept: What approved studies keep of a budget that was lowered below it; empty where it holds them.
     """
 
     limits: Mapping[str, str]
@@ -155,6 +156,7 @@ class LimitsAnswer:
     proposal: str
     people_needed: int
     proposals: tuple[LimitProposal, ...]
+    kept: str = ""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 
 from datasites.access.staff import Person
 from datasites.code_requests.limits.hospital_limits import LimitsOutcome
+from datasites.code_requests.limits.kept_envelopes import kept_beyond
 from datasites.console.answers import BudgetRow, LimitsAnswer, WantedLimits
 from datasites.console.console import CHANGES, DECIDES, READS, Console, router_below
 from datasites.review.reviewing import studies_of
@@ -58,13 +59,16 @@ def make_routes(console: Console) -> APIRouter:
 
 def _limits(console: Console, outcome: LimitsOutcome) -> LimitsAnswer:
     """The limits in force, and what a change has come to."""
-    limits = console.books.limits
+    limits, kept = console.books.limits, None
+    if any(one.name == "epsilon" and not one.allows_more for one in outcome.changes):
+        kept = kept_beyond(console.books, limits.current.total.epsilon)
     return LimitsAnswer(
         limits={name: json.dumps(value) for name, value in by_name(limits.current).items()},
         changes=outcome.changes,
         proposal="" if outcome.proposal is None else outcome.proposal.id,
         people_needed=limits.current.approvals_needed,
         proposals=limits.proposals(),
+        kept="" if kept is None else kept.told,
     )
 
 

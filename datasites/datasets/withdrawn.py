@@ -9,6 +9,7 @@ from typing import Self
 
 import numpy as np
 
+from datasites.assets.store import PictureStore
 from datasites.datasets.merging import Part
 from datasites.files.private_file import write_private
 from datasites.files.state_folder import StateFolder
@@ -88,6 +89,16 @@ def who_withdrew(state: StateFolder) -> Withdrawn:
     events = read_audit(state, lambda event: event["event"] == WITHDRAWN).entries
     told = frozenset(shown for event in events for shown in str(event["patients"]).split(", "))
     return replace(listed, shown=told - frozenset(map(shown_of, listed.patients)))
+
+
+def holds_withdrawn(file: Path, store: PictureStore) -> bool:
+    """Whether a store has pictures of somebody on the list of who withdrew.
+
+    Raises:
+        StoreBroken: The list cannot be read.
+    """
+    rows = np.arange(store.manifest.num_pictures, dtype=np.int64)
+    return len(Withdrawn.read(file).without(Part(store, rows)).rows) < len(rows)
 
 
 def shown_of(mark: bytes) -> str:

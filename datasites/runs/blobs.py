@@ -30,6 +30,8 @@ from policies import validate
 from policies.errors import BlobError, BlobUnknown, DiskFull, QuotaExceeded, RunFailed
 from policies.validate import Checks
 
+_CHECKS = Checks(BlobUnknown)
+
 
 @dataclass(frozen=True)
 class BlobLimits:
@@ -58,8 +60,7 @@ def blob_file(folder: Path, account: str, digest: str) -> Path:
     Raises:
         BlobUnknown: What should be digests are none.
     """
-    checks = Checks(BlobUnknown)
-    return folder / checks.digest("account", account)[:32] / checks.digest("digest", digest)
+    return folder / _CHECKS.digest("account", account)[:32] / _CHECKS.digest("digest", digest)
 
 
 class BlobStore:
@@ -164,11 +165,7 @@ class BlobStore:
             return blob.keep()
 
     def check_room(self, account: str, size: int) -> None:
-        """Refuses what could not be stored now.
-
-        Raises:
-            BlobError, QuotaExceeded, DiskFull
-        """
+        """Refuses what could not be stored now; raises BlobError, QuotaExceeded, DiskFull."""
         with self._reserved(account, size):
             pass
 
@@ -199,7 +196,7 @@ class BlobStore:
             raise RunFailed(TORN, private=error.public) from error
 
     def doubt(self, account: str, digest: str) -> None:
-        """Has a blob read as a whole before it is handed out again: whoever has it may have found it wrong."""
+        """Has a blob read as a whole before it is handed out again."""
         self._right.discard((account[:32], digest))
 
     def _is_right(self, file: Path) -> bool:

@@ -58,6 +58,7 @@ class FakeHospital:
         charged: Round → how often it was charged.
         trained: Round → how often it was trained.
         downloads: Round → how often its update was taken.
+        keeps_not: Rounds whose update its disk did not keep.
     """
 
     name: str
@@ -71,6 +72,7 @@ class FakeHospital:
     charged: Counter[int] = field(default_factory=Counter)
     trained: Counter[int] = field(default_factory=Counter)
     downloads: Counter[str] = field(default_factory=Counter)
+    keeps_not: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         self.datasets = {"d": SimpleNamespace(public_size=SIZE)}
@@ -101,6 +103,8 @@ class FakeHospital:
     def get_blob(self, digest: str, file: Path, *, max_bytes: int) -> int:
         self._reach()
         self.downloads[digest] += 1
+        if digest not in self._blobs:
+            raise BlobUnknown("No whole blob for this account.")
         return file.write_bytes(self._blobs[digest])
 
     def ask(self, dataset: str, request: CodeRequest, ticket: Ticket) -> RunAnswer:
@@ -163,7 +167,8 @@ class FakeHospital:
             if self._runs[round_index][0] in ENDED:
                 return
             self.trained[round_index] += 1
-            self._blobs[digest] = content
+            if round_index not in self.keeps_not:
+                self._blobs[digest] = content
             self._end(round_index, "done", "", digest)
 
     def _end(self, round_index: int, state: str, code: str, update: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from datasites.approvals.approvals import MAX_REASON
@@ -57,6 +58,11 @@ class HospitalLimits:
     def current(self) -> DatasetLimits:
         """The limits in force now."""
         return self._config.limits
+
+    @property
+    def withdrawn(self) -> Path:
+        """The list of patients who withdrew."""
+        return self._state.withdrawn
 
     def check(self, plan: Plan, dataset: PublishedDataset) -> None:
         """Refuses a plan outside the limits, and one for other pictures, labels, reports or features than are there.

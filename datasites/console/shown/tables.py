@@ -172,6 +172,8 @@ def limits_change(content: object) -> Group:
                 f"stand behind it. Another of them confirms it: limits confirm {answer.proposal}."
             )
         )
+    elif any(not one.allows_more for one in answer.changes):
+        told.append(line(answer.kept or "What was approved before keeps what was reserved for it, and goes on."))
     return Group(*told)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 
 from datasites.approvals.approvals import MAX_REASON
 from datasites.code_requests.limits.hospital_limits import HospitalLimits, LimitsOutcome
+from datasites.code_requests.limits.kept_envelopes import KeptEnvelopes
 from datasites.code_requests.limits.limit_proposals import LimitProposal
 from datasites.console.console import CHANGES, DECIDES
 from datasites.pages.frame.views import Answer, Onward, Page, Pages
@@ -34,8 +35,13 @@ class Wanted:
     before: str = ""
 
 
-def make_pages(limits: HospitalLimits) -> Pages:
-    """Show, look at a change, make it; confirm a proposal, withdraw one."""
+def make_pages(limits: HospitalLimits, kept: Callable[[float], KeptEnvelopes | None]) -> Pages:
+    """Show, look at a change, make it; confirm a proposal, withdraw one.
+
+    Args:
+        limits: Those of the hospital.
+        kept: What approved studies keep beyond an epsilon of all of them.
+    """
     pages = Pages()
 
     @pages.get("/limits", DECIDES, place=to_translate("Limits"))
@@ -46,7 +52,9 @@ def make_pages(limits: HospitalLimits) -> Pages:
     def preview(visit: Visit) -> Answer:
         wanted = _wanted(visit)
         errors, changes = _looked_at(visit, limits, wanted)
-        return _page(visit, limits, wanted, errors, changes, 422 if errors else 200)
+        less = [json.loads(one.after) for one in changes if one.name == "epsilon" and not one.allows_more]
+        beyond = kept(less[0]) if less else None
+        return _page(visit, limits, wanted, errors, changes, 422 if errors else 200, beyond)
 
     @pages.post("/limits", CHANGES)
     def change(visit: Visit) -> Answer:
@@ -128,6 +136,7 @@ def _page(
     errors: Mapping[str, str] = _NONE,
     changes: tuple[LimitChange, ...] = (),
     status: int = 200,
+    beyond: KeptEnvelopes | None = None,
 ) -> Page:
     current = by_name(limits.current)
     values = {
@@ -142,6 +151,7 @@ def _page(
         "may_change": visit.who.role in CHANGES,
         "wanted": wanted or Wanted(visit.query.line("name"), "", ""),
         "changes": changes,
+        "beyond": beyond,
         "errors": errors,
         "most": MAX_REASON,
     }

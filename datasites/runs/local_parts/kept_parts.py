@@ -18,7 +18,7 @@ from datasites.files.private_folder import sync_folder
 from datasites.runs.local_parts.round_part import RoundPart, disk_full_told
 from policies.contracts.weights import FiniteArrays, Malformed, Shapes, read_weights
 from policies.contracts.weights_file import canonical_size
-from policies.errors import RoundRefused
+from policies.errors import RequestAltered
 from policies.ledger.ledger import Ledger
 from policies.ledger.reservations import NOTHING_LEFT
 from policies.plans.plan_json import sha256_text
@@ -59,19 +59,19 @@ class LocalParts:
             Name → float32 array of its shape.
 
         Raises:
-            RoundRefused: A round has completed and no part of it is there, or it cannot be read.
+            RequestAltered: A round has completed and no part of it is there, or it cannot be read.
             LedgerBroken: The ledger does not verify.
         """
         completed = self._completed(request_id)
         found = [file for name in reversed(completed) if (file := self.of(request_id) / name).is_file()]
         if not found:
             if completed:
-                raise RoundRefused(_LOST, private=f"{self.of(request_id)} holds none of this study's local parts.")
+                raise RequestAltered(_LOST, private=f"{self.of(request_id)} holds none of this study's local parts.")
             return None
         try:
             return read_weights(found[0], shapes, max_bytes=canonical_size(shapes))
         except Malformed as error:
-            raise RoundRefused(_LOST, private=f"{found[0]} is not this study's local part: {error}.") from error
+            raise RequestAltered(_LOST, private=f"{found[0]} is not this study's local part: {error}.") from error
 
     @contextlib.contextmanager
     def next(self, request_id: str, whole: Shapes, stays: Shapes) -> Iterator[RoundPart]:
@@ -84,7 +84,7 @@ class LocalParts:
 
         Raises:
             DiskFull: There is no room.
-            RoundRefused, LedgerBroken: As `last`.
+            RequestAltered, LedgerBroken: As `last`.
         """
         begins, size = self.last(request_id, stays), canonical_size(stays)
         folder = self.of(request_id)

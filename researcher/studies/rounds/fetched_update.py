@@ -1,4 +1,4 @@
-"""A client update on its way from a hospital: a file of this machine as long as it is read, and the hospital's bytes."""
+"""A client update on its way from a hospital: its bytes, and the file that they are in as long as they are read."""
 
 from __future__ import annotations
 

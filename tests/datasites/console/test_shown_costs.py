@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
+from support.console_budgets import fake_ledger, hundredth
+
+from datasites.code_requests.limits.kept_envelopes import kept_beyond
 from datasites.console.shown.review_card import bar
 from datasites.console.shown.tables import budget_table, limits_change, limits_table, request_table, run_table
 from datasites.review.review import Scope
@@ -60,6 +66,22 @@ def test_a_change_of_limits_tells_what_changed_and_nothing_else() -> None:
     console.print(limits_change({**answer, "changes": [{**change, "allows_more": True}], "proposal": "ab"}))
     proposed = console.export_text()
     assert "which allows more" in proposed and "limits confirm ab" in proposed
+
+
+def test_who_lowers_the_budget_below_what_is_reserved_is_told_what_goes_on() -> None:
+    books: Any = SimpleNamespace(ledger=fake_ledger(), epsilon_charged=hundredth)
+    kept = kept_beyond(books, 2.0)
+    assert kept is not None and kept.studies == 1
+    assert kept_beyond(books, 2.95) is None, "that holds it"
+    change = {"name": "epsilon", "before": "8.0", "after": "2.0", "allows_more": False, "means": "Less."}
+    answer = {"limits": {}, "changes": [change], "proposal": "", "people_needed": 1, "proposals": []}
+    for told, expected in (
+        (kept.told, "epsilon 2.95 already. Approved studies that go on with what was reserved for them: 1;"),
+        ("", "What was approved before keeps what was reserved for it, and goes on."),
+    ):
+        console = PlainConsole(record=True, width=300)
+        console.print(limits_change({**answer, "kept": told}))
+        assert expected in console.export_text()
 
 
 def test_limits_are_told_as_an_officer_writes_them() -> None:

@@ -138,6 +138,20 @@ def test_an_admin_sees_what_a_change_means_before_making_it(
     assert [(one["by"], one["reason"]) for one in told] == [(ADMIN_NAME, "The board has decided so.")]
 
 
+@pytest.mark.parametrize("epsilon", ["2", "7"])
+def test_who_lowers_the_budget_below_what_is_reserved_is_told_that_studies_go_on(
+    own_console: ConsoleOfFakes, context_of: Callable[..., BrowserContext], epsilon: str
+) -> None:
+    page = tab_of(own_console, context_of(java_script_enabled=False), ADMIN_NAME)
+    fill(page, "epsilon", epsilon, "")
+    shown = " ".join(page.locator("main").inner_text().split())
+    told = (
+        "Spent and reserved are epsilon 2.95 already. Approved studies that go on with what was reserved for them: 1; "
+        "end those that are not to. No new one is approved."
+    )
+    assert (told in shown) == (epsilon == "2")
+
+
 def test_a_change_that_was_shown_of_another_value_is_not_made(
     own_console: ConsoleOfFakes, context_of: Callable[..., BrowserContext]
 ) -> None:

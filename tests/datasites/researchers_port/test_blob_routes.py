@@ -28,7 +28,14 @@ with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic an
 from datasites.runs.blobs import BlobLimits, BlobStore
 from datasites.web.http_errors import add_error_handlers
 from policies.contracts.signatures import sign
-from policies.errors import BlobError, BlobUnknown, DatasiteUnreachable, FederationError, QuotaExceeded, StorageUnavailable
+from policies.errors import (
+    BlobError,
+    BlobUnknown,
+    DatasiteUnreachable,
+    FederationError,
+    QuotaExceeded,
+    StorageUnavailable,
+)
 from researcher.hospitals.datasite_client import DatasiteClient
 from researcher.hospitals.secure_channel import SecureChannel
 

@@ -397,7 +397,7 @@ def test_what_the_disk_cannot_read_now_stays_and_is_told_without_its_place(
     blobs = store(tmp_path)
     with monkeypatch.context() as broken:
         FlakyDisk(broken, *looks)
-        with pytest.raises(StorageUnavailable, match="cannot read this back now.*ask again later") as told:
+        with pytest.raises(StorageUnavailable, match=r"cannot read this back now.*ask again later") as told:
             blobs.path(ALICE, digest)
     assert digest in told.value.private and "private place" not in told.value.public
     assert blobs.path(ALICE, digest).read_bytes() == b"update", "the disk was mended"

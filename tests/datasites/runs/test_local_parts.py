@@ -27,7 +27,7 @@ from datasites.runs.processes.job import Job
 from datasites.runs.turns import Turns
 from policies.contracts.outputs import take_update
 from policies.contracts.weights import canonical_bytes, read_weights
-from policies.errors import DiskFull, OutputRefused, RoundRefused, RunFailed, RunLost
+from policies.errors import DiskFull, OutputRefused, RequestAltered, RunFailed, RunLost
 from policies.plans.training import ModelSpec, ServerSpec, TrainingPlan
 
 Weights = dict[str, np.ndarray]
@@ -280,7 +280,7 @@ def test_a_round_whose_local_part_is_not_there_any_more_is_refused_and_costs_not
     entries = list(datasite.kinds)
     datasite.execute(1)
     run = datasite.run(1)
-    assert (run.state, run.code) == ("failed", RoundRefused.code) and "submit the plan again" in run.reason
+    assert (run.state, run.code) == ("failed", RequestAltered.code) and "submit the plan again" in run.reason
     assert datasite.kinds == entries and datasite.fork_server.began == [0]
 
 

@@ -25,6 +25,7 @@ from policies.errors import (
     LedgerUnavailable,
     LimitExceeded,
     NotEnoughDatasites,
+    RequestAltered,
     RequestDenied,
     RunLost,
     WanwuError,
@@ -335,3 +336,22 @@ def test_a_late_round_that_was_lost_is_told_and_the_hospital_goes_on(tmp_path: P
     told = [record.skipped["c"] for record in records if "c" in record.skipped]
     assert any(reason.startswith(RunLost.code) for reason in told)
     assert records[-1].datasites == ("a", "b", "c")
+
+
+def test_a_study_goes_on_past_an_update_that_its_hospital_has_no_more(tmp_path: Path, hospital: Any) -> None:
+    a, b = hospital("a"), hospital("b", keeps_not=(1,))
+    study = Study(federation_of(a, b), PLAN, requests_of(a, b), tmp_path)
+    _, history = study.run(hold_out=HOLD_OUT, initial_weights=FIRST, min_clients=2, retry_policy=UNHURRIED)
+    assert [record.datasites for record in history.records] == [("a", "b"), (), ("a", "b"), ("a", "b")]
+    assert "does not have its update any more" in history.records[1].skipped["b"]
+    assert set(b.charged.values()) == {1} and b.charged[1] == 1
+
+
+def test_a_hospital_that_can_run_no_round_of_a_study_any_more_ends_it_before_others_are_charged_for_nothing(
+    tmp_path: Path, hospital: Any
+) -> None:
+    a, b = hospital("a"), hospital("b", refusal=RequestAltered("No round of this request runs there any more."))
+    study = Study(federation_of(a, b), PLAN, requests_of(a, b), tmp_path)
+    with pytest.raises(NotEnoughDatasites, match="No round of this request"):
+        study.run(hold_out=HOLD_OUT, initial_weights=FIRST, min_clients=2, retry_policy=UNHURRIED)
+    assert a.charged.total() <= 1

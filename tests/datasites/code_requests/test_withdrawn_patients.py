@@ -1,0 +1,55 @@
+"""Patients who withdraw while requests wait: nothing that is approved from then on reads their pictures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support.governed import Governed, governed
+
+from datasites.assets.store import open_store
+from datasites.code_requests.requests import RequestBook
+from datasites.config import DatasiteConfig
+from datasites.datasets.withdrawn import Withdrawn
+from datasites.prepare import stored_pictures
+from datasites.pysyft.publish import publish_store
+from policies.errors import RequestError
+from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
+
+PLAN = TrainingPlan(
+    study="cells",
+    dataset="pictures",
+    model=ModelSpec("small_cnn", (16, 16, 1), 2, {"width": 4}),
+    rounds=2,
+    steps_per_round=1,
+    sample_rate=0.1,
+    learning_rate=0.5,
+    privacy=PrivacySpec(2.0, 1.0, 1e-5),
+)
+
+
+def withdraw_one_of(north: Governed) -> None:
+    """What `dataset remove-patient` notes first: here by one of the files that it was read from."""
+    sources = open_store(north.state.store / "pictures").sources
+    assert sources is not None
+    Withdrawn(sources=frozenset({sources[0].tobytes()})).write(north.state.withdrawn)
+
+
+def test_nothing_is_approved_on_pictures_of_who_withdrew_since_the_datasite_was_started(tmp_path: Path) -> None:
+    with governed(tmp_path) as north:
+        under_way, waiting = (north.submit(replace(PLAN, study=study)).request_id for study in ("under_way", "waiting"))
+        north.book.approve(under_way, by="wu")
+        withdraw_one_of(north)
+        with pytest.raises(RequestError, match=r"Patients withdrew.*Start the datasite again"):
+            north.book.approve(waiting, by="wu")
+        assert north.book.state_of(waiting) == ("pending", ""), "and its researcher hears nothing of it"
+        assert north.books.ledger.held(waiting) is None
+        assert stored_pictures(north.state, DatasiteConfig.from_toml(north.state.config)).dataset_version == 2
+        served = publish_store(north.server, north.state.store, "pictures")
+        north.book = RequestBook(north.server, served, north.books)
+        north.book.approve(waiting, by="wu")
+        held = north.books.ledger.held(waiting)
+        assert held is not None and held.dataset_version == 2
+        assert served["pictures"].manifest.num_pictures == 79
+        assert north.books.approved_version(under_way) == 1, "what was approved before keeps its version"
