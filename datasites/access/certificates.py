@@ -63,8 +63,16 @@ class Certified:
 
 def make_authority(datasite: str, *, now: datetime | None = None) -> Certified:
     """A hospital's own authority, which signs certificates and nothing else."""
-    key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{datasite} authority")])
+    return _authority(name, ec.generate_private_key(ec.SECP256R1()), now)
+
+
+def renew_authority(known: Certified, *, now: datetime | None = None) -> Certified:
+    """The same authority, of the same name and key, for another time: what it signed before and since holds by both."""
+    return _authority(known.certificate.subject, known.key, now)
+
+
+def _authority(name: x509.Name, key: ec.EllipticCurvePrivateKey, now: datetime | None) -> Certified:
     made = _builder(name, name, key, AUTHORITY_DAYS, now)
     made = made.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     made = made.add_extension(_usage(signs_certificates=True), critical=True)

@@ -92,11 +92,17 @@ class Enrolment:
     def prepare_server(self, names: tuple[str, ...]) -> datetime:
         """Makes the server's certificate, or makes it anew for other names or when its time is nearly over.
 
+        An authority whose time is nearly over is renewed with its key: credentials that name the old one hold to its
+        end, and a researcher is enrolled again long before that.
+
         Returns:
             Until when it is valid.
         """
         known = _load(self._folder, "server")
         now = self._clock()
+        if certificates.nearly_over(self._authority.certificate, now=now):
+            self._authority = certificates.renew_authority(self._authority, now=now)
+            _store(self._folder, "authority", self._authority)
         fits = known and certificates.names_of(known.certificate) == set(names)
         signed = known and _signed_by(known, self._authority)
         if known is None or not fits or not signed or certificates.nearly_over(known.certificate, now=now):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -71,7 +72,19 @@ class Watch:
             for one in self.people()
             if one.state == "valid" and one.days_left <= days
         }
-        return found | self._own_certificate(days)
+        return found | self._own_certificate(days) | self._datasites_own(days)
+
+    def _datasites_own(self, days: int) -> Found:
+        """The certificates that the datasite makes for itself, and renews when it starts."""
+        soon, found = datetime.now(UTC) + timedelta(days=days), Found()
+        for file in sorted(self.state.identity.glob("*.crt")):
+            with contextlib.suppress(ConfigError):  # that one cannot be read, the doctor tells
+                if (ends := ends_of(file)) <= soon:
+                    found[file.name] = (
+                        f"The datasite's own certificate {file.name} ends on {ends:%Y-%m-%d}, and researchers do not "
+                        "reach it from then on. Start the datasite again, which renews it."
+                    )
+        return found
 
     def _own_certificate(self, days: int) -> Found:
         """The hospital's certificate for the console, where there is one."""

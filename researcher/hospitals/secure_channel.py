@@ -41,6 +41,8 @@ _KEEP_ALIVE_SECONDS = 30.0
 # datasite's system gives however busy its process is; and a connection that is not there in time is tried anew.
 _CONNECT_SECONDS = 5.0
 _SIGNS_OF_LIFE = {"TCP_KEEPIDLE": 3, "TCP_KEEPALIVE": 3, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3}
+_HAS_EXPIRED = 10  # X509_V_ERR_CERT_HAS_EXPIRED
+_EXPIRED = "has a certificate that has expired. Nothing was sent. Ask it to start again: that renews it."
 _NO_WAY = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN)
 MOST_BYTES = 64 << 20
 """Of one answer that is read whole: more than the longest receipt takes as JSON."""
@@ -141,6 +143,8 @@ class SecureChannel:
         who = f"Datasite '{self.datasite}' at {self.url}"
         for cause in _causes(error):
             if isinstance(cause, ssl.SSLCertVerificationError):
+                if cause.verify_code == _HAS_EXPIRED:
+                    return DatasiteNotTrusted(f"{who} {_EXPIRED}")
                 return DatasiteNotTrusted(
                     f"What answers at {self.url} is not the datasite '{self.datasite}' of your credentials: "
                     f"{cause.verify_message}. Nothing was sent. Ask the hospital about its address and certificate."

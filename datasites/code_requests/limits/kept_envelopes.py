@@ -1,4 +1,4 @@
-"""What approved studies keep of a budget that is lowered below it; told to who lowers it, and to nobody outside."""
+"""The part of a budget that approved studies keep where it is lowered below that; nobody outside is told."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from support.researchers_ports import ANNA, BERT, enrolment
 
@@ -132,6 +133,27 @@ def test_the_servers_certificate_is_kept_until_its_time_is_nearly_over(tmp_path:
     moment[0] += timedelta(days=100)
     assert own.prepare_server(("127.0.0.1",)) > moment[0] + timedelta(days=365)
     assert own.server_files[0].read_text() != first
+
+
+def test_an_authority_whose_time_is_nearly_over_is_renewed_and_everything_goes_on(tmp_path: Path) -> None:
+    moment = [NOW]
+    own = enrolment(tmp_path, clock=lambda: moment[0])
+    old = x509.load_pem_x509_certificate(own.authority_pem.encode())
+    moment[0] += timedelta(days=2300)
+    own.prepare_server(("127.0.0.1",))
+    assert own.authority_pem.encode() == old.public_bytes(serialization.Encoding.PEM), "it has a third of its time left"
+    anna = own.issue(ANNA).certificate
+    moment[0] += timedelta(days=200)
+    own = Enrolment(StateFolder(tmp_path / "north"), clock=lambda: moment[0])
+    ends = own.prepare_server(("127.0.0.1",))
+    new = x509.load_pem_x509_certificate(own.authority_pem.encode())
+    assert new.not_valid_after_utc > old.not_valid_after_utc + timedelta(days=2300)
+    assert moment[0] < ends < old.not_valid_after_utc
+    server = x509.load_pem_x509_certificate(own.server_files[0].read_bytes())
+    for signed in (anna, own.issue(BERT).certificate, server):
+        for authority in (old, new):
+            signed.verify_directly_issued_by(authority)
+    assert Enrolment(StateFolder(tmp_path / "north")).authority_pem == own.authority_pem
 
 
 def test_the_servers_certificate_is_made_anew_for_other_names(tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ def watching(tmp_path: Path, *, left: float = 8.0, days: int = 90, **config: Any
     )
     dataset: Any = SimpleNamespace(manifest=SimpleNamespace(budget_key="k"))
     person = ResearcherRow(RESEARCHER, "valid", "2026-01-01", "2026-12-01", None, days)
-    state: Any = SimpleNamespace(path=tmp_path)
+    state: Any = SimpleNamespace(path=tmp_path, identity=tmp_path / "identity")
     return Watch(state, DatasiteConfig(name="north", **config), books, {"cells": dataset}, lambda: [person])
 
 
@@ -141,6 +141,18 @@ def test_the_end_of_the_consoles_own_certificate_is_found(tmp_path: Path, days: 
     found = watch.look()
     assert told in found[CERTIFICATE].get("console", "") and ("console" in found[CERTIFICATE]) == bool(told)
     assert found[LOW_BUDGET]
+
+
+@pytest.mark.parametrize(("days", "told"), [(90, False), (13, True), (-1, True)])
+@pytest.mark.parametrize("name", ["server.crt", "authority.crt"])
+def test_the_end_of_the_datasites_own_certificates_is_told_in_time(
+    tmp_path: Path, name: str, days: int, told: bool
+) -> None:
+    (tmp_path / "identity").mkdir()
+    (tmp_path / "identity" / name).write_text(certificate(days))
+    found = watching(tmp_path).look()[CERTIFICATE]
+    assert set(found) == ({name} if told else set())
+    assert not told or "Start the datasite again" in found[name]
 
 
 def test_the_doctors_problems_are_found_and_so_is_a_doctor_that_cannot_look(

@@ -54,10 +54,26 @@ def test_a_hospital_whose_own_certificate_expired_is_not_trusted(north: OpenPort
     two_years_ago = datetime.now(UTC) - timedelta(days=730)
     with served(enrolment(tmp_path / "late", clock=lambda: two_years_ago, days=825)) as late:
         channel = SecureChannel(late.credentials())
-        with pytest.raises(DatasiteNotTrusted, match="expired"):
+        with pytest.raises(DatasiteNotTrusted, match=r"'north'.* certificate that has expired.*start again") as told:
             channel.request("GET", "/")
         channel.close()
-        assert late.app.requests == 0
+        assert late.app.requests == 0 and "is not the datasite" not in told.value.public
+
+
+def test_credentials_from_before_an_authority_was_renewed_connect_and_so_do_those_from_after(tmp_path: Path) -> None:
+    moment = [datetime.now(UTC) - timedelta(days=2500)]
+    own = enrolment(tmp_path, clock=lambda: moment[0], days=825)
+    authority = own.authority_pem
+    moment[0] = datetime.now(UTC) - timedelta(days=30)
+    before = own.issue(ANNA)
+    moment[0] = datetime.now(UTC)
+    own.prepare_server(("127.0.0.1",))
+    assert own.authority_pem != authority
+    with served(own) as north:
+        for credentials in (north.credentials(made=before, authority=authority), north.credentials()):
+            channel = SecureChannel(credentials)
+            assert channel.request("GET", "/").json() == {"peer": ANNA}
+            channel.close()
 
 
 def test_credentials_that_an_editor_saved_again_are_read(north: OpenPort, tmp_path: Path) -> None:
