@@ -76,7 +76,7 @@ def test_what_holds_is_told_once_and_again_only_after_it_has_passed(tmp_path: Pa
 @pytest.fixture
 def notices(governed_north: Governed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Notices]:
     """What hears of the events of a datasite that governs."""
-    state: Any = SimpleNamespace(notices=tmp_path / "notices.sqlite", path=tmp_path)
+    state: Any = SimpleNamespace(notices=tmp_path / "notices.sqlite", path=tmp_path, identity=tmp_path / "identity")
     config = DatasiteConfig.from_toml(governed_north.state.config)
     opened = open_notices(state, config, governed_north.books, {}, list)
     monkeypatch.setattr(governed_north.books.audit, "_told", [])
