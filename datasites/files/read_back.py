@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import logging
 import os
-from typing import BinaryIO
+from io import BufferedReader
 
 from policies.errors import StorageUnavailable
 
@@ -18,7 +18,7 @@ _UNREADABLE = (
 )
 
 
-def reads_as(stream: BinaryIO, digest: str) -> bool:
+def reads_as(stream: BufferedReader, digest: str) -> bool:
     """Whether a file has a digest: in one of `LOOKS` looks, each of which has the disk read it, if it can be had to.
 
     Guarantees:
