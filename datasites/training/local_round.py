@@ -24,7 +24,7 @@ from datasites.training.dp_sgd.step_engine import StepEngine
 from datasites.training.engines import ENGINES
 from datasites.training.gpu.step import Recorder
 from datasites.training.losses import loss_of
-from datasites.training.models import build_undrawn, check_weights, load_weights, read_weights
+from datasites.training.models import build_undrawn, check_weights, put_weights, read_weights
 from datasites.training.pictures.data import LabelledPictures, check_augmentation
 from datasites.training.pictures.fitting import check_fit
 from datasites.training.pictures.sampler import allocated_steps, poisson_steps
@@ -197,7 +197,7 @@ class PreparedTraining:
         """
         plan, model = self.plan, self.model
         check_fit(plan.model, pictures)
-        load_weights(model, self.global_weights)
+        put_weights(model, self.global_weights)
         random = SecureRandom() if random is None else random
         optimizer = descent_of(plan, model, self.device)
         load = Loader(plan, pictures, random, self.device)
@@ -217,7 +217,9 @@ class PreparedTraining:
                 step(sample, batches)
                 tell(number + 1, plan.steps_per_round)
         trained = read_weights(model)
-        return {name: trained[name] - np.asarray(self.global_weights[name]) for name in trained}
+        for name, array in trained.items():
+            np.subtract(array, np.asarray(self.global_weights[name]), out=array)
+        return trained
 
 
 def _samples(

@@ -6,7 +6,7 @@ that of the pictures wherever a layer with parameters is called.
 """
 
 from datasites.training.models.catalog import MODELS, build_model, build_undrawn, import_every_model, trainable_shapes
-from datasites.training.models.weights import check_weights, initial_weights, load_weights, read_weights
+from datasites.training.models.weights import check_weights, initial_weights, load_weights, put_weights, read_weights
 
 __all__ = [
     "MODELS",
@@ -16,6 +16,7 @@ __all__ = [
     "import_every_model",
     "initial_weights",
     "load_weights",
+    "put_weights",
     "read_weights",
     "trainable_shapes",
 ]

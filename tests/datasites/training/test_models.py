@@ -18,6 +18,7 @@ from datasites.training.models import (
     MODELS,
     build_model,
     build_undrawn,
+    check_weights,
     initial_weights,
     load_weights,
     read_weights,
@@ -203,6 +204,31 @@ def test_weights_come_back_as_they_were_put_in():
     assert set(read) == set(weights) and all(np.array_equal(read[n], weights[n]) for n in read)
     read["head.bias"][:] = 7
     assert not (read_weights(model)["head.bias"] == 7).any(), "a copy, not a view"
+
+
+def test_weights_that_are_closed_to_writing_are_put_in_and_stay_their_owners():
+    weights = initial_weights(SPECS[1], 1)
+    for array in weights.values():
+        array.flags.writeable = False
+    model = build_undrawn(SPECS[1])
+    load_weights(model, weights)
+    for parameter in model.parameters():
+        parameter.data.add_(1)
+    again = initial_weights(SPECS[1], 1)
+    assert all(np.array_equal(weights[name], again[name]) for name in again)
+    assert all(np.array_equal(read, again[name] + 1) for name, read in read_weights(model).items())
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("at", [0, 65_535, 65_536, -1])
+def test_a_value_that_is_not_finite_is_found_wherever_it_lies(bad, at):
+    spec = ModelSpec("linear", (64, 64, 3), 6)
+    weights = initial_weights(spec, 1)
+    name = max(weights, key=lambda one: weights[one].size)
+    assert weights[name].size > 65_536
+    weights[name].reshape(-1)[at] = bad
+    with pytest.raises(InputRefused, match="not finite"):
+        check_weights(build_undrawn(spec), weights)
 
 
 def without(weights, name):
