@@ -118,6 +118,17 @@ def capture(module: nn.Module, *, image_shape: tuple[int, int, int], num_classes
 
 
 def _copied(module: nn.Module) -> nn.Module:
+    for name, part in module.named_modules():
+        if any(nn.parameter.is_lazy(one) for one in part.parameters(recurse=False)):
+            raise GraphError(
+                f"Layer {name!r} ({type(part).__name__}) does not know its size yet. Call the network once with a "
+                "picture before it is captured."
+            )
+        if type(part).__name__ == "_SpectralNorm":
+            raise GraphError(
+                f"Layer {name.partition('.parametrizations')[0]!r} is under spectral_norm, which keeps vectors between "
+                "steps. Use torch.nn.utils.parametrizations.weight_norm in its place; clipping bounds each step anyway."
+            )
     try:
         return copy.deepcopy(module)
     except RuntimeError as error:  # of a weight that was computed and stored beside its parameters

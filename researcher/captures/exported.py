@@ -73,7 +73,7 @@ def trace(model: nn.Module, image_shape: tuple[int, int, int]) -> Traced:
         raise GraphError(
             f"The network cannot be traced for every batch size{_told(error, model, inputs)}. Its forward must take "
             "one batch of pictures and do the same for each, without a choice by values or number; x.shape[0] can be "
-            "traced where len(x) cannot."
+            f"traced where len(x) cannot.{_of_steps(model)}"
         ) from error
 
 
@@ -126,6 +126,11 @@ def _told(error: Exception, model: nn.Module, inputs: Sequence[Ref]) -> str:
     place = place_in(frames, model) or _bound_at(model, inputs) or layer_in(frames, model)
     if type(error).__name__ == "GuardOnDataDependentSymNode":
         return f"{f' at {place}' if place else ''}, where what is done depends on the numbers in the pictures"
+    if str(error).startswith("Constraints violated"):
+        distances = "; torch.cdist(a, b) is (a[:, None] - b).square().sum(-1).sqrt()" if "cdist" in place else ""
+        return (
+            f"{f' at {place}' if place else ''}, which is done in another way for some numbers of pictures{distances}"
+        )
     told = _BATCH_SYMBOL.sub("B", str(error).strip().split("\n")[0])
     return f"{f' at {place}' if place else ''} ({type(error).__name__}: {shown(told, most=300)})"
 
@@ -215,6 +220,14 @@ def _first(node: fx.Node) -> str:
     modules = (node.meta.get("nn_module_stack") or {}).values()
     attention = any("PicturesFirst" in str(kind) for _, kind in modules)
     return "; nn.MultiheadAttention takes them first with batch_first=True" if attention else ""
+
+
+def _of_steps(model: nn.Module) -> str:
+    """What is forgotten most often in a recurrent layer: its steps go over the pictures then."""
+    for name, module in model.named_modules():
+        if isinstance(module, nn.RNNBase) and not module.batch_first:
+            return f" Layer {name!r} takes the pictures first with batch_first=True, which it lacks."
+    return ""
 
 
 def _returned(program: ExportedProgram) -> str:

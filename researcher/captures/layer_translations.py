@@ -23,6 +23,11 @@ _MASKED = -1e4
 
 def _conv2d(call: Call) -> Ref:
     value, weight = call.value("input"), call.value("weight")
+    if isinstance(call.arguments["groups"], torch.SymInt):
+        raise Untranslatable(
+            "it has a kernel of its own for each picture. Weigh the results of several convolutions for each picture "
+            "instead, which is the same"
+        )
     stride, dilation, padding = pair(call.plain("stride")), pair(call.plain("dilation")), call.plain("padding")
     if isinstance(padding, str):
         value, padding = padded(call, value, weight, dilation, padding)
@@ -85,15 +90,23 @@ def _batch_norm(call: Call) -> Ref:
     """With fixed statistics, as a frozen network's; or of a weight: the standardisation of weights is written so."""
     value, mean, variance = call.value("input"), call.arguments["running_mean"], call.arguments["running_var"]
     if not call.plain("training") and isinstance(mean, torch.Tensor) and isinstance(variance, torch.Tensor):
-        scale = torch.rsqrt(variance.double() + call.plain("eps"))
-        found = _times_and_plus(call, value, scale.float(), (-mean.double() * scale).float())
-    elif value.batch is not None:
+        return _by_fixed_statistics(call, value)
+    if value.batch is not None:
         raise Untranslatable("it mixes the pictures of a batch. Use GroupNorm")
     elif mean is not None or not call.plain("training"):
         raise Untranslatable("it keeps statistics between steps. Use it without")
     else:
         axes = [axis for axis in range(len(value.shape)) if axis != 1]
         found = call.add("standardise", value, axes=axes, eps=float(call.plain("eps")))
+    return _times_and_plus(call, found, call.arguments["weight"], call.arguments["bias"])
+
+
+def _by_fixed_statistics(call: Call, value: Ref) -> Ref:
+    mean, variance = call.arguments["running_mean"], call.arguments["running_var"]
+    if not isinstance(mean, torch.Tensor) or not isinstance(variance, torch.Tensor):
+        raise Untranslatable("its running statistics are computed in the network. Keep them fixed numbers")
+    scale = torch.rsqrt(variance.double() + call.plain("eps"))
+    found = _times_and_plus(call, value, scale.float(), (-mean.double() * scale).float())
     return _times_and_plus(call, found, call.arguments["weight"], call.arguments["bias"])
 
 
@@ -107,9 +120,11 @@ def _times_and_plus(call: Call, value: Ref, scale: Operand, shift: Operand) -> R
 
 def _instance_norm(call: Call) -> Ref:
     """Each channel of each picture is a group of its own."""
-    if call.arguments["running_mean"] is not None or not call.plain("use_input_stats"):
-        raise Untranslatable("it keeps statistics between steps. Use it with track_running_stats=False")
     value = call.value("input")
+    if not call.plain("use_input_stats"):
+        return _by_fixed_statistics(call, value)
+    if call.arguments["running_mean"] is not None:
+        raise Untranslatable("it keeps statistics between steps. Use it with track_running_stats=False")
     inputs = scaled(call, [value.shape[1]])
     return call.add("group_norm", value, *inputs, groups=value.shape[1], eps=float(call.plain("eps")))
 

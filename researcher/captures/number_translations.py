@@ -87,7 +87,13 @@ def _square(call: Call) -> Ref:
 def _where(call: Call) -> Ref:
     if not isinstance(call.arguments["condition"], torch.Tensor):
         raise Untranslatable("its condition is computed from the pictures. A condition must be a constant")
-    return call.add("where", call.arguments["condition"], call.floats("self"), call.floats("other"))
+    either = (_filling(call, name) for name in ("self", "other"))
+    return call.add("where", call.arguments["condition"], *either)
+
+
+def _filling(call: Call, name: str) -> Operand:
+    """A value to choose from; a number is one of float32."""
+    return torch.tensor(float(call.plain(name))) if _is_number(call.arguments[name]) else call.floats(name)
 
 
 def _masked_fill(call: Call) -> Ref:

@@ -65,7 +65,7 @@ def _told(kinds: Counter[str]) -> list[str]:
     Args:
         kinds: How many modules of each kind of replacement; of dropout by the name of its class.
     """
-    norms, fixed, scattering = (kinds.pop(kind, 0) for kind in ("norm", "fixed", "scattering"))
+    norms, fixed, scattering, own = (kinds.pop(kind, 0) for kind in ("norm", "fixed", "scattering", "own"))
     notes = []
     if norms:
         notes.append(
@@ -80,6 +80,11 @@ def _told(kinds: Counter[str]) -> list[str]:
             f"{fixed} BatchNorm {'layer keeps its' if fixed == 1 else 'layers keep their'} running statistics as fixed "
             "numbers, as nothing of them is trained or they stay in eval mode: no picture meets another there."
         )
+    if own:
+        notes.append(
+            f"{own} InstanceNorm {'layer keeps' if own == 1 else 'layers keep'} no running statistics: each picture is "
+            "normalised by its own numbers, in use as in training."
+        )
     kinds.pop("", None)
     for kind, count in kinds.items():
         layers = "layer" if count == 1 else "layers"
@@ -93,6 +98,14 @@ def _replaced(module: nn.Module, image_shape: tuple[int, int, int]) -> tuple[nn.
         return module.in_real_numbers(image_shape), "scattering"
     if isinstance(module, nn.modules.batchnorm._BatchNorm):
         return (module.eval(), "fixed") if _is_fixed(module) else (_norm(module), "norm")
+    if isinstance(module, nn.modules.instancenorm._InstanceNorm) and module.training and module.track_running_stats:
+        module.track_running_stats, module.num_batches_tracked = False, None
+        module.running_mean = module.running_var = None
+        return module, "own"
+    if isinstance(module, nn.RNNBase):
+        kind = "Dropout" if module.dropout else ""
+        module.dropout = 0.0
+        return module, kind
     if can_be_pictures_first(module):
         kind = "Dropout" if module.dropout else ""
         module.__class__, module.dropout = PicturesFirst, 0.0  # type: ignore[assignment]

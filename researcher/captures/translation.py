@@ -17,6 +17,7 @@ from researcher.captures.composed.functions import FUNCTIONS
 from researcher.captures.composed.parts import PARTS
 from researcher.captures.composed.places import place_of, source_of
 from researcher.captures.composed.products import PRODUCTS
+from researcher.captures.composed.recurrent import RECURRENT
 from researcher.captures.composed.rows import FILLED, repeated, spread
 from researcher.captures.composed.windows import WINDOWS
 from researcher.captures.copy_translations import COPIES
@@ -27,8 +28,10 @@ from researcher.captures.number_translations import NUMBERS
 from researcher.captures.translated import Call, Repeated, Untold, Untranslatable
 from researcher.captures.writer import Operand, Ref, Writer
 
-_TRANSLATIONS = {**NUMBERS, **FUNCTIONS, **LAYERS, **PRODUCTS, **MOVES, **COPIES, **WINDOWS, **PARTS, **FILLED}
-_COMPOSED = {*FUNCTIONS, *WINDOWS, *PARTS, "einsum", "instance_norm", "tensordot"}
+_TRANSLATIONS = {
+    **NUMBERS, **FUNCTIONS, **LAYERS, **PRODUCTS, **MOVES, **COPIES, **WINDOWS, **PARTS, **FILLED, **RECURRENT,
+}  # fmt: skip
+_COMPOSED = {*FUNCTIONS, *WINDOWS, *PARTS, *RECURRENT, "bilinear", "einsum", "tensordot"}
 _SAME = {
     "alias", "clone", "contiguous", "dropout", "dropout_", "feature_dropout", "lift_fresh_copy", "type_as", "to",
     "_to_copy", "detach", "detach_", "alpha_dropout", "feature_alpha_dropout",

@@ -46,6 +46,7 @@ class Network(nn.Module):
         self.turned_back = nn.Conv2d(6, 4, 1)
         self.state = nn.Linear(4, 4)
         self.register_buffer("triangle", torch.triu_indices(4, 4))
+        self.register_buffer("inside", torch.arange(48).view(8, 6) % 5 < 3)
         self.line = line
         with torch.no_grad():
             self.head = nn.Linear(line(self, self.stem(torch.zeros(2, 3, *SHAPE[:2]))).flatten(1).shape[1], 4)

@@ -1,8 +1,8 @@
 """First weights of an own model, drawn by what each parameter does in its graph. Public: no picture is looked at.
 
-Weights and biases of layers are drawn as torch draws them (He et al., ICCV 2015), scales of norms and of whatever is
-multiplied are one, shifts of norms zero, and what is added to pictures, class tokens and tables of positions, is
-normal with deviation 0.02 (Dosovitskiy et al., ICLR 2021).
+Weights and biases of layers are drawn as torch draws them, slopes below zero (PReLU) are a quarter (both He et al.,
+ICCV 2015), scales of norms and of whatever else is multiplied are one, shifts of norms zero, and what is added to
+pictures, class tokens and tables of positions, is normal with deviation 0.02 (Dosovitskiy et al., ICLR 2021).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from policies.errors import GraphError
 from policies.graphs.proof import Proof
 
 _OF_A_TABLE = 0.02
+_SLOPE = 0.25
 _LAYERS, _NORMS = ("conv2d", "linear"), ("group_norm", "layer_norm")
 _FACTORS = ("multiply", "divide")
 
@@ -42,7 +43,7 @@ def _drawn(proof: Proof, name: str, shape: tuple[int, ...]) -> torch.Tensor:
     if operator in _NORMS:
         return torch.ones(shape) if place == 1 else torch.zeros(shape)
     if operator in _FACTORS:
-        return torch.ones(shape)
+        return torch.ones(shape) * (_SLOPE if any(_is_below_zero(proof, one) for one in inputs) else 1.0)
     return torch.empty(shape).normal_(std=_OF_A_TABLE)
 
 
@@ -57,6 +58,12 @@ def _first_use(proof: Proof, name: str) -> tuple[str, int, tuple[str, ...]]:
                 return node.operator, place, node.inputs
             names.add(f"node:{number}")
     raise GraphError(f"{name} never meets the pictures. A graph holds only what its logits are made of.")
+
+
+def _is_below_zero(proof: Proof, name: str) -> bool:
+    """Whether a value is what of another is below zero, and zero elsewhere: what PReLU's slope is a factor of."""
+    node = proof.nodes[int(name.removeprefix("node:"))] if name.startswith("node:") else None
+    return node is not None and node.operator == "clamp" and node.attributes["high"] == 0.0
 
 
 def _shape(proof: Proof, name: str) -> tuple[int, ...]:

@@ -94,6 +94,28 @@ def _power(call: Call) -> Ref:
     return call.add("exponential", call.add("multiply", logarithm, call.floats("exponent")))
 
 
+def _softshrink(call: Call) -> Ref:
+    """What is left of a number beyond a bound on either side."""
+    value, bound = call.value("self"), float(call.plain("lambd"))
+    return call.add("subtract", value, call.add("clamp", value, low=-bound, high=bound))
+
+
+def _logit(call: Call) -> Ref:
+    value, eps = call.value("self"), call.plain("eps")
+    if eps is not None:
+        value = call.add("clamp", value, low=float(eps), high=1 - float(eps))
+    return call.add("subtract", call.add("logarithm", value), call.add("logarithm", call.affine(value, -1, 1)))
+
+
+def _hyperbolic(sign: int) -> Translate:
+    def translate(call: Call) -> Ref:
+        value = call.value("self")
+        up, down = call.add("exponential", value), call.add("exponential", call.affine(value, -1, 0))
+        return call.affine(call.add("add" if sign > 0 else "subtract", up, down), 0.5, 0)
+
+    return translate
+
+
 def _minus_one(call: Call) -> Ref:
     return call.affine(call.add("exponential", call.value("self")), 1, -1)
 
@@ -183,11 +205,13 @@ def _triangle(upper: bool) -> Translate:
 FUNCTIONS: dict[str, Translate] = {
     "_weight_norm": _weight_norm,
     "celu": _celu,
+    "cosh": _hyperbolic(1),
     "cosine_similarity": _cosine,
     "elu": _elu,
     "expm1": _minus_one,
     "glu": _gated,
     "lerp": _between,
+    "logit": _logit,
     "log10": _logarithm(10),
     "log2": _logarithm(2),
     "max": _with_place("largest", "maximum"),
@@ -195,7 +219,9 @@ FUNCTIONS: dict[str, Translate] = {
     "pow": _power,
     "prelu": _prelu,
     "selu": _selu,
+    "sinh": _hyperbolic(-1),
     "softplus": _softplus,
+    "softshrink": _softshrink,
     "tril": _triangle(upper=False),
     "triu": _triangle(upper=True),
 }

@@ -58,7 +58,19 @@ def _group_norm(call: Call) -> Ref:
     value = call.value("input")
     if not _in_parts(value):
         return _plain("group_norm", call)
-    groups, (count, channels, *places) = call.plain("num_groups"), value.shape
+    return _normed(call, value, call.plain("num_groups"))
+
+
+def _instance_norm(call: Call) -> Ref:
+    """Each channel of each part is a group of its own."""
+    value = call.value("input")
+    if not _in_parts(value) or not call.plain("use_input_stats"):
+        return _plain("instance_norm", call)
+    return _normed(call, value, value.shape[1])
+
+
+def _normed(call: Call, value: Ref, groups: int) -> Ref:
+    count, channels, *places = value.shape
     apart = _shaped(call, value, ([count, groups, math.prod([channels // groups, *places])], 0))
     normed = call.add("standardise", apart, like=shape_of(apart), axes=[2], eps=float(call.plain("eps")))
     value = _shaped(call, normed, ([count, channels, *places], 0))
@@ -81,5 +93,5 @@ def _shaped(call: Call, value: Ref, like: tuple[Sequence[int], int | None]) -> R
     return value if shape_of(value) == wanted else call.add("reshape", value, like=wanted, shape=spelled(*wanted))
 
 
-PARTS: dict[str, Translate] = {"conv2d": _convolution, "group_norm": _group_norm}
+PARTS: dict[str, Translate] = {"conv2d": _convolution, "group_norm": _group_norm, "instance_norm": _instance_norm}
 """Translations by the names of torch's operators."""

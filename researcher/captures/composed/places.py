@@ -32,7 +32,7 @@ def place_in(frames: Iterable[tuple[FrameType, int]], model: nn.Module) -> str:
     names = {id(module): name for name, module in model.named_modules()}
     entered, place = False, ""
     for frame, line in frames:
-        module = frame.f_locals.get("self")
+        module = _owner(frame)
         entered = entered or module is model
         file = frame.f_code.co_filename
         if entered and isinstance(module, nn.Module) and not file.startswith(_TORCH) and not _is_ours(file):
@@ -52,7 +52,7 @@ def layer_in(frames: Iterable[tuple[FrameType, int]], model: nn.Module) -> str:
     names = {id(module): name for name, module in model.named_modules()}
     layer = ""
     for frame, _ in frames:
-        module = frame.f_locals.get("self")
+        module = _owner(frame)
         if isinstance(module, nn.Module) and names.get(id(module)):
             layer = shown(f"layer {names[id(module)]} ({type(module).__name__})", most=MOST_SOURCE_CHARACTERS)
     return layer
@@ -67,6 +67,12 @@ def raised_at(error: Exception) -> str:
             written = f"{Path(file).name}:{line}: {linecache.getline(file, line).strip()}"
             place = f" at {shown(written, most=MOST_SOURCE_CHARACTERS)}"
     return f"{place} ({type(error).__name__}: {shown(str(error).strip().split(chr(10))[0], most=300)})"
+
+
+def _owner(frame: FrameType) -> object:
+    """What a method is called of: of `forward` its first argument, whatever that is called."""
+    names = frame.f_code.co_varnames if frame.f_code.co_name == "forward" else ("self",)
+    return frame.f_locals.get(next(iter(names), ""))
 
 
 def _is_ours(file: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from researcher.captures.translated import Call, Translate, Untranslatable, shape_of
+from researcher.captures.translated import Call, Like, Translate, Untranslatable, shape_of
 from researcher.captures.writer import Operand, Ref, spelled
 
 _RULE = "only products of one or two values over different letters have a rule. Use matmul"
@@ -181,9 +181,26 @@ def _other(arguments: Mapping[str, Operand]) -> str:
     return next(name for name in ("other", "mat2", "vec", "tensor") if name in arguments)
 
 
+def _bilinear(call: Call) -> Ref:
+    """Of each output a sum over the products of every number of one value with every number of the other."""
+    first, second, weight = call.value("input1"), call.value("input2"), call.value("weight")
+    outputs, ours, theirs = weight.shape
+    turned = call.add("permute", weight, like=([outputs, theirs, ours], None), axes=[0, 2, 1])
+    rows = [outputs * theirs, ours]
+    turned = call.add("reshape", turned, like=(rows, None), shape=rows)
+    made = call.add("linear", first, turned, like=([*first.shape[:-1], outputs * theirs], first.batch))
+    wide: Like = [*first.shape[:-1], outputs, theirs], first.batch
+    made = call.add("reshape", made, like=wide, shape=spelled(*wide))
+    beside: Like = [*second.shape[:-1], 1, theirs], second.batch
+    product = call.add("multiply", made, call.add("reshape", second, like=beside, shape=spelled(*beside)), like=wide)
+    found = call.add("sum", product, axes=[len(wide[0]) - 1], keep=False)
+    return found if call.arguments["bias"] is None else call.add("add", found, call.value("bias"))
+
+
 PRODUCTS: dict[str, Translate] = {
     "addmm": _added,
     "baddbmm": _added,
+    "bilinear": _bilinear,
     "bmm": _matmul,
     "einsum": _einsum,
     "matmul": _matmul,

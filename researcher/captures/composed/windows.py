@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 import torch.nn.functional as F  # noqa: N812
 
+from researcher.captures.composed.parts import PARTS
 from researcher.captures.layer_translations import LAYERS
 from researcher.captures.move_translations import MOVES
 from researcher.captures.translated import (
@@ -146,6 +147,26 @@ def _unfold(call: Call) -> Ref:
     return call.add("concatenate", *parts, axis=last)
 
 
+def _laid_out(call: Call) -> Ref:
+    """Windows beside each other, each a column, put in their places."""
+    value = call.value("self")
+    kernel, size = pair(call.plain("kernel_size")), pair(call.plain("output_size"))
+    beside = pair(call.plain("stride")) == kernel and pair(call.plain("padding")) == [0, 0]
+    if not beside or pair(call.plain("dilation")) != [1, 1] or len(value.shape) != 3:
+        raise Untranslatable("it adds up windows that overlap. Let stride be kernel_size, without padding or dilation")
+    if value.batch != 0:
+        raise Untranslatable(_APART)
+    rows, channels = value.shape[0], value.shape[1] // (kernel[0] * kernel[1])
+    counts = [own // step for own, step in zip(size, kernel, strict=True)]
+    if [count * step for count, step in zip(counts, kernel, strict=True)] != size:
+        raise Untranslatable("its windows leave a rest. Give it a size that kernel_size divides")
+    apart = _shaped(call, value, ([rows, channels, *kernel, *counts], 0))
+    axes = [0, 1, 4, 2, 5, 3]
+    return _shaped(
+        call, call.add("permute", apart, like=([apart.shape[axis] for axis in axes], 0), axes=axes), call.like
+    )
+
+
 def _differences(call: Call) -> Ref:
     """Of neighbours along an axis."""
     value = call.value("self")
@@ -192,10 +213,12 @@ def _transposed_convolution(call: Call) -> Ref:
     ]
     if any(before) or any(after):
         value = call.add("pad", value, like=(shape, 0), before=[0, 0, *before], after=[0, 0, *after], number=0.0)
-    inputs = [value, _turned_round(call, weight, call.plain("groups"))]
-    if call.arguments["bias"] is not None:
-        inputs.append(call.value("bias"))
-    return call.add("conv2d", *inputs, stride=[1, 1], padding=[0, 0], dilation=dilation, groups=call.plain("groups"))
+    given = {
+        **{"input": value, "weight": _turned_round(call, weight, call.plain("groups")), "stride": [1, 1]},
+        **{"padding": [0, 0], "dilation": dilation, "groups": call.plain("groups"), "bias": call.arguments["bias"]},
+    }
+    found: Ref = PARTS["conv2d"](Call(call.writer, given, call.like))
+    return found
 
 
 def _with_zeros_between(call: Call, value: Ref, stride: Sequence[int]) -> Ref:
@@ -230,6 +253,7 @@ WINDOWS: dict[str, Translate] = {
     "adaptive_max_pool2d": _adaptive_max,
     "avg_pool1d": _of_one_row("avg_pool2d", kernel_size=_one_and, stride=_one_and, padding=_none_and),
     "channel_shuffle": _channel_shuffle,
+    "col2im": _laid_out,
     "conv1d": _of_one_row("conv2d", stride=_one_and, padding=_none_and, dilation=_one_and),
     "conv_transpose2d": _transposed_convolution,
     "diff": _differences,

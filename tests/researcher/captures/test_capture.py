@@ -6,11 +6,12 @@ import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 import torch
 import torch.nn.functional as F
+from support.captures import check_each_picture
 from support.clipping_oracle import distance, norm_of, one_by_one
 from torch import nn
 
@@ -334,3 +335,27 @@ def test_a_shape_with_the_channels_first_is_told_the_right_way_round(capsys: pyt
 def test_a_name_that_makes_no_network_is_refused(name: str) -> None:
     with pytest.raises(GraphError, match=r"Expected MODULE:FUNCTION|must make"):
         capture_named(name, image_shape=SHAPE, num_classes=4)
+
+
+def test_an_instance_norms_running_statistics_are_left_out_and_told_and_frozen_ones_stay() -> None:
+    class Frozen(nn.Module):
+        def __init__(self, *, frozen: bool) -> None:
+            super().__init__()
+            self.stem, self.head = nn.Conv2d(3, 4, 3), nn.Linear(4, 4)
+            self.norm, self.frozen = nn.InstanceNorm2d(4, affine=True, track_running_stats=True), frozen
+            self.norm.running_mean += 0.3
+            self.norm.running_var *= 2.0
+
+        def train(self, mode: bool = True) -> Self:
+            super().train(mode)
+            self.norm.train(mode and not self.frozen)
+            return self
+
+        def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+            return self.head(self.norm(self.stem(pictures)).relu().mean((2, 3)))
+
+    for frozen in (False, True):
+        captured = capture(network := Frozen(frozen=frozen), image_shape=SHAPE, num_classes=4)
+        assert any("keeps no running statistics" in note for note in captured.notes) is not frozen
+        assert network.norm.track_running_stats
+        check_each_picture(network.train(), captured, SHAPE)

@@ -124,6 +124,22 @@ LINES: dict[str, Line] = {
     "layers of each window": lambda n, m: n.groups(
         F.max_pool2d(F.relu(n.turned_back(F.relu(n.far(in_windows(m))))), 2, 1)
     ).reshape(m.shape[0], -1),
+    "choices between a value and a number": lambda n, m: (
+        torch.where(n.inside, m, 0.0) + torch.where(n.inside, 0.5, m.tanh()) + torch.where(n.inside, 1.0, -1.0) * m
+    ),
+    "a transposed convolution of each window": lambda n, m: n.turned(in_windows(m)).reshape(m.shape[0], -1),
+    "a transposed convolution in groups, of each window": lambda n, m: n.grouped(in_windows(m)).reshape(m.shape[0], -1),
+    "each channel of each window normalised": lambda n, m: (
+        n.own(in_windows(m)) + F.instance_norm(in_windows(m), weight=n.vector)
+    ).reshape(m.shape[0], -1),
+    "other hyperbolic functions": lambda n, m: torch.sinh(m / 4) + torch.cosh(m / 4) + F.softshrink(m, 0.3),
+    "odds": lambda n, m: torch.sigmoid(m).logit(eps=1e-3) + m.tanh().mul(0.4).add(0.5).logit(),
+    "windows put in their places": lambda n, m: F.fold(
+        F.unfold(m, (4, 3), stride=(4, 3)).tanh(), (8, 6), (4, 3), stride=(4, 3)
+    ),
+    "a product of two values in a layer": lambda n, m: F.bilinear(
+        tokens(m), tokens(m).tanh(), n.tables.reshape(3, 2, 2).repeat(1, 2, 2), n.matrix[0, :3]
+    ),
     "a part without gradients": lambda n, m: m + without_gradients(m.shape[0]).to(m.dtype),
 }
 

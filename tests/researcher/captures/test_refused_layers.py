@@ -68,6 +68,21 @@ REFUSED: dict[str, tuple[Line, str]] = {
         lambda n, m: F.channel_shuffle(m.transpose(0, 1), 2).transpose(0, 1),
         "works over the pictures|cannot be traced|cannot compute 3 pictures",
     ),
+    "a kernel for each picture": (
+        lambda n, m: F.conv2d(
+            m.reshape(1, -1, 8, 6),
+            torch.einsum("bc,co->boc", m.mean((2, 3)), n.matrix).reshape(-1, 4, 1, 1),
+            groups=m.shape[0],
+        ).reshape(m.shape[0], -1),
+        "kernel of its own for each picture",
+    ),
+    "complex numbers": (lambda n, m: torch.fft.rfft2(m).abs(), "complex numbers"),
+    "the sign of a number": (lambda n, m: m.sign() * m.abs().sqrt(), r"x / sqrt\(abs\(x\) \+ eps\)"),
+    "windows that overlap": (
+        lambda n, m: F.fold(F.unfold(m, 3, padding=1), (8, 6), 3, padding=1),
+        "Let stride be kernel_size",
+    ),
+    "the middle number": (lambda n, m: m.flatten(2).quantile(0.5, dim=-1), "what is sorted"),
     "picked over pictures": (lambda n, m: m + m[[0, 1], [1, 0]].mean(), "over the pictures"),
 }
 
@@ -96,10 +111,22 @@ class Steps(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.steps = nn.LSTM(SHAPE[1], 4, batch_first=True)
+        self.steps = nn.LSTM(SHAPE[1], 4)
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
         return self.steps(pictures[:, 0])[0][:, -1]
+
+
+class Distances(nn.Module):
+    """Logits by the distance to each class's prototype; the network is called something else than usual."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.prototypes = nn.Parameter(torch.randn(4, 144))
+
+    def forward(me, pictures: torch.Tensor) -> torch.Tensor:
+        self, of = me, pictures.flatten(1)
+        return -torch.cdist(of, self.prototypes)
 
 
 class Returning(nn.Module):
@@ -141,7 +168,13 @@ UNFIT = nn.Sequential(nn.Conv2d(3, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
         (UNFIT, r"cannot compute 3 pictures of \d+x\d+x3 at layer 3 \(Linear\) \(RuntimeError: mat1 and mat2 shapes"),
         (Network(lambda n, m: m.reshape(8, -1)), r"cannot compute 3 pictures .* m\.reshape\(8, -1\)|captures\.py:\d+"),
         (Network(lambda n, m: m if m.sum() > 0 else -m), "traced .* where what is done depends on the numbers"),
-        (Steps(), "steps are hidden"),
+        (Steps(), r"other way for some numbers of pictures\..* Layer 'steps' takes .* batch_first=True"),
+        (Distances(), r"torch\.cdist\(of, self\.prototypes\), .* some numbers of pictures; torch\.cdist\(a, b\) is "),
+        (nn.Sequential(nn.LazyConv2d(4, 3), nn.Flatten()), r"Layer '0' \(LazyConv2d\) does not know its size"),
+        (
+            nn.Sequential(parametrizations.spectral_norm(nn.Conv2d(3, 4, 3)), nn.Flatten()),
+            r"Layer '0' is under spectral_norm.*\.weight_norm",
+        ),
     ],
 )
 def test_what_stops_a_network_is_told_in_words_and_torch_prints_nothing(

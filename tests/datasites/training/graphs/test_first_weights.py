@@ -32,6 +32,17 @@ def test_each_parameter_is_drawn_by_what_it_does() -> None:
     assert (weights["gain"] == 1).all()
 
 
+def test_a_slope_below_zero_begins_with_a_quarter_and_not_as_if_there_were_no_bend() -> None:
+    builder = Builder((8, 8, 1), 2)
+    flat = builder.add("reshape", PICTURES, shape=[["B", 1], 64])
+    below = builder.add("clamp", flat, low=-1e30, high=0.0)
+    slope = builder.add("reshape", builder.parameter("slope", 64), shape=[1, 64])
+    bent = builder.add("add", builder.add("relu", flat), builder.add("multiply", below, slope))
+    builder.add("linear", builder.add("multiply", bent, builder.parameter("gain", 1)), builder.parameter("head", 2, 64))
+    weights = initial_weights(own_spec(builder.graph()), 0)
+    assert (weights["slope"] == 0.25).all() and (weights["gain"] == 1).all()
+
+
 def test_what_is_computed_from_a_parameter_says_what_it_does() -> None:
     builder = Builder((8, 8, 1), 2)
     flat = builder.add("reshape", PICTURES, shape=[["B", 1], 64])
