@@ -19,6 +19,7 @@ import httpcore
 from policies.errors import ConfigError, DatasiteNotTrusted, DatasiteUnreachable, FederationError, WanwuError
 from policies.versions import protocol
 from policies.versions.releases import Release
+from researcher.hospitals.connections import broken_answer
 from researcher.hospitals.connections.answer_head import watch
 from researcher.hospitals.connections.read_ahead import ReadAheadBackend
 from researcher.hospitals.credentials import Credentials
@@ -149,6 +150,8 @@ class SecureChannel:
                     f"What answers at {self.url} is not the datasite '{self.datasite}' of your credentials: "
                     f"{cause.verify_message}. Nothing was sent. Ask the hospital about its address and certificate."
                 )
+        if isinstance(error, httpx.RemoteProtocolError) and broken_answer.is_broken(error):
+            return broken_answer.told_of(error, who)
         if isinstance(error, httpx.RemoteProtocolError | httpx.ReadError | httpx.WriteError):
             return DatasiteUnreachable(
                 f"{who} closed the connection. Either it is just stopping or revoking, or it does not take your "

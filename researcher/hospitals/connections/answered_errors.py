@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from policies import errors
-from policies.errors import ClocksDiffer, ConfigError, FederationError, SignInFailed, WanwuError
+from policies.errors import ClocksDiffer, ConfigError, FederationError, SignInFailed, StoreBroken, WanwuError
 from researcher.hospitals.secure_channel import httpx
+
+_AT_HOME = "That is for the hospital's own people to do: tell them."
 
 
 def raise_answer(code: str, text: str) -> None:
@@ -32,5 +34,5 @@ def _of_code(code: str, text: str) -> WanwuError:
     """The error; settings and files of this machine are not a datasite's to judge: that ends a study everywhere."""
     for kind in vars(errors).values():
         if isinstance(kind, type) and issubclass(kind, WanwuError) and kind.code == code and kind is not ConfigError:
-            return kind(text)
+            return kind(text if kind is not StoreBroken or text.startswith("The hospital ") else f"{text} {_AT_HOME}")
     return FederationError(text)

@@ -81,3 +81,11 @@ def test_each_answer_has_a_pace_of_its_own_and_a_whole_one_comes_through(monkeyp
 def test_silence_within_a_body_is_the_requests_own_to_limit() -> None:
     with channel_to([_HEAD, b"x"], timeout=0.1) as channel, pytest.raises(DatasiteUnreachable, match="in time"):
         channel.request("GET", "/")
+
+
+@pytest.mark.parametrize("length", [b"-5", b"many", b"1\r\ncontent-length: 2"])
+def test_a_length_that_is_none_is_told_as_an_answer_that_breaks_the_rules(length: bytes) -> None:
+    told = r"breaks the rules of HTTP \(.*[Cc]ontent-[Ll]ength.*proxy"
+    pieces = [b"HTTP/1.1 200 OK\r\ncontent-length: " + length + b"\r\n\r\n{}"]
+    with channel_to(pieces) as channel, pytest.raises(DatasiteUnreachable, match=told):
+        channel.request("GET", "/")

@@ -13,7 +13,7 @@ import pytest
 from policies.answers.plain_values import to_plain
 from policies.answers.runs import CANARY, ChargedRunAnswer, RunAnswer
 from policies.contracts.inputs import Ticket
-from policies.errors import ConfigError, FederationError, StorageUnavailable, WanwuError
+from policies.errors import ConfigError, FederationError, StorageUnavailable, StoreBroken, WanwuError
 from researcher.hospitals.datasite_client import DatasiteClient
 from researcher.studies.everywhere import at_each
 
@@ -64,3 +64,14 @@ def test_what_a_hospitals_own_disk_refuses_ends_nothing_at_the_others() -> None:
     missing = dict[str, WanwuError]()
     assert list(at_each(there, lambda name: there[name].run("ab", 3), missing.__setitem__)) == ["south"]
     assert isinstance(missing["north"], StorageUnavailable)
+
+
+def test_what_a_hospital_must_mend_in_its_store_is_not_said_as_if_the_researcher_could() -> None:
+    told = {"code": "WW202", "error": "The store's units are not those it counts. Restore it from a copy."}
+    with pytest.raises(StoreBroken, match=r"Restore it from a copy\. That is for the hospital's own people to do"):
+        answering(500, told).run("ab", 4)
+    told["error"] = (
+        "The hospital does not keep the pictures any more that this request was approved on. Submit it anew."
+    )
+    with pytest.raises(StoreBroken, match=r"Submit it anew\.$"):
+        answering(500, told).run("ab", 4)
