@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import click
 import pytest
@@ -159,6 +160,39 @@ def test_every_option_that_a_text_names_is_one_of_a_command() -> None:
         for option in re.findall(r"(?<![\w-])--[a-z][a-z0-9_-]+", node.value)
     }
     assert len(texts) > 100 and [one for one in sorted(texts) if one[1] not in known] == []
+
+
+def test_a_table_names_only_an_option_of_the_command_that_prints_it() -> None:
+    """What a narrow terminal leaves out is told by an option, where the command has it."""
+    advised = 0
+    for call, package in (("python -m researcher", "researcher"), ("python -m datasites", "datasites")):
+        commands = dict(_with_those_within("", references.programs()[call]))
+        tables = _options_of_tables(PROJECT / package)
+        for file in sorted((PROJECT / package / "cli").rglob("*.py")):
+            for function in ast.parse(file.read_text()).body:
+                if not isinstance(function, ast.FunctionDef):
+                    continue
+                own = [one for name, one in commands.items() if name.split()[-1:] == [function.name]]
+                for name in {node.id for node in ast.walk(function) if isinstance(node, ast.Name)} & {*tables}:
+                    for command in own:
+                        advised += len(tables[name])
+                        assert tables[name] <= _options_of(command), (file.name, function.name, name)
+    assert advised > 3
+
+
+_IN_JSON = r"elsewhere=(_IN_JSON|'--json')"
+
+
+def _options_of_tables(package: Path) -> dict[str, set[str]]:
+    """Function that makes a table → the options that it says tell more."""
+    found: dict[str, set[str]] = {}
+    for file in package.rglob("*.py"):
+        for function in ast.parse(file.read_text()).body:
+            if isinstance(function, ast.FunctionDef):
+                told = {"--json"} if re.search(_IN_JSON, ast.unparse(function)) else set()
+                if told:
+                    found[function.name] = found.get(function.name, set()) | told
+    return found
 
 
 def _options_of(command: click.Command) -> set[str]:

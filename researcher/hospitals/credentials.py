@@ -172,7 +172,7 @@ def _check_searched(pattern: str) -> None:
             if Path(folder).is_dir() and not os.access(folder, os.R_OK | os.X_OK):
                 raise ConfigError(
                     f"No credentials file {pattern} was found, and {folder} is closed to this account. Run the command "
-                    "as whom it belongs to, or give a file that you may read: --credentials."
+                    "as whom it belongs to, or give credentials files that you may read."
                 )
 
 
@@ -182,8 +182,8 @@ def once_each(credentials: Iterable[Credentials]) -> list[Credentials]:
     for one in credentials:
         if (other := found.setdefault(one.datasite, one)) is not one:
             raise ConfigError(
-                f"Two credentials are for datasite '{one.datasite}', of {other.email} and of {one.email}. Give one of "
-                "them, with --credentials in the terminal."
+                f"Two credentials are for datasite '{one.datasite}', of {other.email} and of {one.email}. Give "
+                "the file of one of them alone."
             )
     return list(found.values())
 

@@ -55,10 +55,17 @@ def write_again(folder: Path, counts: Sequence[Path]) -> None:
     """Writes the report in a study's folder again, with the counts of these folders in it.
 
     Raises:
-        ConfigError: A file is not there, or something else.
+        ConfigError: A file is not there, or something else; or the folder cannot be written.
         FederationError: Counts that do not belong to the study.
     """
     result = replace(read_result(folder / "result.json"), counts=tuple(SavedCounts.load(one) for one in counts))
+    try:
+        atomic_file.check_folder(folder)
+    except ConfigError as error:
+        raise ConfigError(
+            f"{folder} cannot be written, and a study's report lies in its folder. Copy the folder to where you may "
+            "write, and ask for the report of the copy."
+        ) from error
     write_result(folder / "result.json", result)
     write_page(folder / "report.html", result, write_plots(folder, result))
 

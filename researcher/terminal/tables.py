@@ -35,7 +35,6 @@ def catalog_table(
     shown = PlainTable(
         *("datasite", "dataset", "pictures", "labels", "unit", "public size", "epsilon left", "least noise"),
         spare=("least noise", "public size"),
-        elsewhere="--json",
     )
     told = []
     for dataset, budget in offered:

@@ -121,8 +121,9 @@ def test_hospitals_that_are_all_away_are_an_error(outcomes: Outcomes) -> None:
 
 
 def test_two_credentials_for_one_hospital_are_refused_before_anything_is_sent(outcomes: Outcomes) -> None:
-    with pytest.raises(ConfigError, match="Two credentials are for datasite 'north'"):
+    with pytest.raises(ConfigError, match="Two credentials are for datasite 'north'") as refused:
         Federation.connect(credentials("north", "south", "north"))
+    assert "--" not in refused.value.public  # `check` takes them without an option
     assert not Fake.open
 
 

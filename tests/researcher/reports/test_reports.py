@@ -5,6 +5,7 @@ import dataclasses
 import html.parser
 import json
 import math
+import os
 import re
 import warnings
 
@@ -597,6 +598,16 @@ def test_a_report_is_written_again_with_counts_that_came_later(tmp_path, capsys)
     page = (tmp_path / "report.html").read_text()
     assert "north lies 0.250 above south" in page and "4 May 2027" in page
     assert json.loads((tmp_path / "result.json").read_text())["counts"][0]["kind"] == "evaluation"
+
+
+def test_a_report_of_a_folder_that_nobody_may_write_to_says_what_to_copy(tmp_path, capsys):
+    write_report(tmp_path, study())
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    (tmp_path / f".check-{os.getpid()}").mkdir()  # so that nothing can be put there, whoever runs the test
+    assert main(["report", "--out", str(tmp_path)]) == 1
+    told = capsys.readouterr().err
+    assert "Copy the folder to where you may write, and ask for the report of the copy." in told and "--" not in told
+    assert {name: (tmp_path / name).read_bytes() for name in before} == before
 
 
 def test_hosts_with_equal_versions_share_a_row(page_of):
