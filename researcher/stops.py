@@ -5,22 +5,39 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from types import FrameType
 
 _STOPS = (signal.SIGTERM, signal.SIGHUP)
+_SILENT_SECONDS = 0.5
+# What runs within, the outermost first: set once it is over, and what is called where that takes long.
+_running: list[tuple[threading.Event, Callable[[], None]]] = []
 
 
 @contextlib.contextmanager
-def stoppable() -> Iterator[None]:
-    """Has each of these signals interrupt what happens within, and puts back what they did before."""
-    before = {number: signal.getsignal(number) for number in _STOPS}
+def stoppable(slow: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Has each of these signals interrupt what happens within, and puts back what they did before.
+
+    Args:
+        slow: Called, from another thread, where what happens within has not ended soon after it was interrupted, as
+            where it imports or waits for a hospital's answer.
+    """
+    if not _is_allowed():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (*_STOPS, signal.SIGINT)}
+    over = threading.Event()
+    _running.append((over, slow))
     catch_stops()
+    if before[signal.SIGINT] is signal.default_int_handler:  # not where somebody else hears of it, or nobody may
+        signal.signal(signal.SIGINT, _interrupt)
     try:
         yield
     finally:
-        if _is_allowed():
-            for number, handler in before.items():
-                signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        over.set()
+        _running.pop()
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 def catch_stops() -> None:
@@ -31,7 +48,18 @@ def catch_stops() -> None:
     if _is_allowed():
         for number in _STOPS:
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
-                signal.signal(number, signal.default_int_handler)
+                signal.signal(number, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    for over, slow in _running[:1]:
+        threading.Thread(target=_watch, args=(over, slow), daemon=True).start()
+    signal.default_int_handler(number, frame)
+
+
+def _watch(over: threading.Event, slow: Callable[[], None]) -> None:
+    if not over.wait(_SILENT_SECONDS):
+        slow()
 
 
 def _is_allowed() -> bool:

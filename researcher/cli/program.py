@@ -39,13 +39,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit status."""
     show_everything()
     try:
-        with stoppable():
+        with stoppable(_say_that_it_ends):
             return run(make_program(), arguments)
     except KeyboardInterrupt:
         if arguments is None:
             _end_at_the_next()
         say("Interrupted. What was reached is saved; run the command again to go on.", to_errors=True)
         return INTERRUPTED
+
+
+def _say_that_it_ends() -> None:
+    say("Interrupted; ending what was begun, which takes some seconds ...", to_errors=True)
 
 
 def _end_at_the_next() -> None:

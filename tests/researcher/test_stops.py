@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 
 import pytest
+from support.waiting import CEILING_SECONDS
 
+from researcher.__main__ import main as program
 from researcher.stops import catch_stops, stoppable
 
 STOPS = (signal.SIGTERM, signal.SIGHUP)
@@ -37,6 +41,55 @@ def test_the_end_of_the_terminal_is_no_stop_with_nohup() -> None:
     with stoppable():
         signal.raise_signal(signal.SIGHUP)
     assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+
+
+@pytest.mark.parametrize("number", [*STOPS, signal.SIGINT])
+def test_what_does_not_end_soon_after_it_was_interrupted_says_so_once_and_what_does_is_silent(
+    number: signal.Signals,
+) -> None:
+    said = threading.Event()
+    ended: list[bool] = []
+    with pytest.raises(KeyboardInterrupt), stoppable(said.set):
+        try:
+            with stoppable():  # as a simulation within a command
+                signal.raise_signal(number)
+        finally:
+            ended.append(said.wait(CEILING_SECONDS))
+    assert ended == [True] and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    told: list[str] = []
+    with pytest.raises(KeyboardInterrupt), stoppable(lambda: told.append("late")):
+        signal.raise_signal(number)
+    for thread in threading.enumerate():
+        if thread.name.endswith("(_watch)"):
+            thread.join(CEILING_SECONDS)
+    assert told == []
+
+
+def test_an_interrupt_while_the_program_is_imported_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Interrupted:
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "researcher.cli":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "researcher.cli", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Interrupted(), *sys.meta_path])
+    try:
+        assert program() == 130
+    finally:
+        gc.enable()
+    assert capsys.readouterr().err == "Interrupted before anything was begun.\n"
+
+
+def test_where_an_interrupt_is_ignored_it_stays_so() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell has it for what runs in the background
+    try:
+        with stoppable():
+            signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_another_thread_may_simulate_and_chooses_no_signals() -> None:
