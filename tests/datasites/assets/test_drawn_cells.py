@@ -1,9 +1,12 @@
 """Drawn cells look different by class and by hospital, and are the same for the same seed."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from datasites.assets.drawn.cells import CLASS_NAMES, DEMO_HOSPITALS, HospitalStyle, draw, draw_hold_out
+from datasites.assets.drawn.demo import write_demo
 from policies.errors import DataError
 
 A, B, C = DEMO_HOSPITALS
@@ -35,6 +38,25 @@ def test_the_same_seed_draws_the_same_pictures_and_another_seed_others() -> None
 def test_no_picture_comes_twice_within_or_between_hospitals_and_hold_out() -> None:
     drawn = [draw(style, 150, 0)[0] for style in DEMO_HOSPITALS] + [draw_hold_out(150, 0)[0]]
     assert len({image.tobytes() for images in drawn for image in images}) == 4 * 150
+
+
+def test_no_picture_of_the_demos_hold_out_is_nearer_to_a_training_picture_than_those_are_to_each_other(
+    tmp_path: Path,
+) -> None:
+    pictures = np.load(write_demo(tmp_path))["images"]
+    hold_out = np.load(tmp_path / "hold_out.npz")["images"]
+    among_themselves, to_them = (_nearest(of, pictures) for of in (pictures, hold_out))
+    assert to_them.min() >= among_themselves.min() > 4.0  # of 255, root mean square over a picture
+    assert np.median(to_them) >= np.median(among_themselves)
+
+
+def _nearest(of: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """How far each picture lies from the nearest other one: root mean square difference of its values."""
+    rows, columns = (one.reshape(len(one), -1).astype(np.float64) for one in (of, others))
+    squares = (rows**2).sum(1)[:, None] + (columns**2).sum(1) - 2 * rows @ columns.T
+    if of is others:
+        np.fill_diagonal(squares, np.inf)
+    return np.sqrt(np.maximum(squares.min(axis=1), 0) / rows.shape[1])
 
 
 @pytest.mark.parametrize("style", DEMO_HOSPITALS, ids=lambda style: style.name)
