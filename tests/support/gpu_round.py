@@ -10,7 +10,7 @@ from pathlib import Path
 
 from safetensors.numpy import load
 
-from datasites.runs.processes.runner import RunInputs, RunPictures, Work
+from datasites.runs.processes.runner import Result, RunInputs, RunPictures, Work
 from datasites.training.local_round import prepare_training
 from datasites.training.pictures.data import LabelledPictures
 from datasites.training.process_group.process_group import SINGLE_PROCESS
@@ -42,11 +42,11 @@ def prepare(inputs: RunInputs) -> Work:
         slower=inputs.slower,
     )
 
-    def work(pictures: RunPictures) -> bytes:
+    def work(pictures: RunPictures) -> Result:
         store = pictures.store
         random = SecureRandom.for_tests(1 if process_group.is_first else 10_000)
         known = LabelledPictures(store.images, store.labels, store.units, inputs.public_size)
-        return canonical_bytes(prepared.train(known, random=random))
+        return (canonical_bytes(prepared.train(known, random=random)),)
 
     return work
 
@@ -57,7 +57,7 @@ def main(plan: str, store: str, weights: str, result: str) -> None:
 
     opened = open_store(Path(store))
     inputs = RunInputs(Path(plan).read_text(), 0, Path(weights).read_bytes(), opened.manifest.public_size, slower=print)
-    Path(result).write_bytes(prepare(inputs)(RunPictures(opened)))
+    Path(result).write_bytes(b"".join(prepare(inputs)(RunPictures(opened))))
 
 
 if __name__ == "__main__":

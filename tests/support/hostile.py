@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from datasites.runs.processes.runner import RunInputs, RunPictures
+    from datasites.runs.processes.runner import Result, RunInputs, RunPictures
     from datasites.training.process_group.shared_memory_group import SharedMemoryGroup
 
 PROGRAM = f"""
@@ -45,11 +45,11 @@ ROOM = 1 << 16  # letters of a worker's answer; the weights' file is made long e
 Told = dict[str, Any]
 
 
-def attack(inputs: RunInputs, pictures: RunPictures) -> bytes:
+def attack(inputs: RunInputs, pictures: RunPictures) -> Result:
     """Does what the plan's text names; the weights say with what. Where the run has a worker, that one does it."""
     if inputs.process_group is None:
-        return _answer(inputs, pictures)
-    return _told_by_the_worker(inputs, pictures, inputs.process_group)
+        return (_answer(inputs, pictures),)
+    return (_told_by_the_worker(inputs, pictures, inputs.process_group),)
 
 
 def _answer(inputs: RunInputs, pictures: RunPictures) -> bytes:

@@ -22,7 +22,7 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from triton.runtime import build
 
-from datasites.runs.processes.runner import RunInputs, RunPictures, Work
+from datasites.runs.processes.runner import Result, RunInputs, RunPictures, Work
 from datasites.training.gpu import noise
 from datasites.training.gpu.requirements import KernelMissing
 from policies.plans.kinds import parse
@@ -88,8 +88,8 @@ def prepare(inputs: RunInputs) -> Work:
     found = {"kernel": _found(kernel), "other": _found(lambda: kernel(64)), "launcher": _found(launcher)}
     tried = _try_to_write() if parse(inputs.plan).study == "attacks" else {}
 
-    def work(pictures: RunPictures) -> bytes:
-        return json.dumps({**found, **tried}).encode()
+    def work(pictures: RunPictures) -> Result:
+        return (json.dumps({**found, **tried}).encode(),)
 
     return work
 

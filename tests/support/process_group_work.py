@@ -122,9 +122,9 @@ def count_looks(inputs: RunInputs) -> Work:
     private_step.check_places = counted
     trained = runner.prepare(inputs)
 
-    def work(pictures: RunPictures) -> bytes:
+    def work(pictures: RunPictures) -> Result:
         trained(pictures)
-        return str(len(tried)).encode()
+        return (str(len(tried)).encode(),)
 
     return work
 
@@ -149,11 +149,11 @@ def fixed_round(inputs: RunInputs) -> Work:
         plan, 0, load(bytes(inputs.weights)), public_size=inputs.public_size, process_group=process_group
     )
 
-    def work(pictures: RunPictures) -> bytes:
+    def work(pictures: RunPictures) -> Result:
         store = pictures.store
         random = SecureRandom.for_tests(1 if process_group.is_first else 10_000)
         known = LabelledPictures(store.images, store.labels, store.units, inputs.public_size)
-        return canonical_bytes(prepared.train(known, random=random))
+        return (canonical_bytes(prepared.train(known, random=random)),)
 
     return work
 
@@ -174,7 +174,7 @@ def look_around(inputs: RunInputs) -> Work:
     return lambda pictures: together(process_group, {**own, **TIMES, "began": time.monotonic()})
 
 
-def together(process_group: SharedMemoryGroup, own: dict[str, Any]) -> bytes:
+def together(process_group: SharedMemoryGroup, own: dict[str, Any]) -> Result:
     """What all processes tell, as the sum over them: one number for each letter."""
     rows = np.zeros((process_group.size, 400), dtype=np.float32)
     letters = json.dumps(own).encode()
@@ -182,18 +182,19 @@ def together(process_group: SharedMemoryGroup, own: dict[str, Any]) -> bytes:
     (total,) = process_group.reduce([torch.from_numpy(rows)])
     process_group.barrier()  # as each step of training ends: whoever ends before the others are heard counts as lost
     if not process_group.is_first:
-        return b""  # it has its own row alone
-    return json.dumps([json.loads(row.astype(np.uint8).tobytes().rstrip(b"\0")) for row in total.numpy()]).encode()
+        return ()  # it has its own row alone
+    told = [json.loads(row.astype(np.uint8).tobytes().rstrip(b"\0")) for row in total.numpy()]
+    return (json.dumps(told).encode(),)
 
 
 def prepare_without_end(inputs: RunInputs) -> Work:
     """The first waits for a worker that is never prepared."""
     if inputs.process_group is not None and not inputs.process_group.is_first:
         signal.pause()
-    return lambda pictures: b""
+    return lambda pictures: ()
 
 
-def stop_half_way(inputs: RunInputs, pictures: RunPictures) -> bytes:
+def stop_half_way(inputs: RunInputs, pictures: RunPictures) -> Result:
     """The first says that it is half done and waits for a worker that never comes."""
     process_group = inputs.process_group
     assert process_group is not None
@@ -201,10 +202,10 @@ def stop_half_way(inputs: RunInputs, pictures: RunPictures) -> bytes:
         signal.pause()
     inputs.progress(0.5)
     process_group.reduce([torch.zeros(1)])
-    return b""
+    return ()
 
 
-def leave_half_way(inputs: RunInputs, pictures: RunPictures) -> bytes:
+def leave_half_way(inputs: RunInputs, pictures: RunPictures) -> Result:
     """The first says that it is half done and waits for itself; its worker waits for it."""
     process_group = inputs.process_group
     assert process_group is not None
@@ -213,7 +214,7 @@ def leave_half_way(inputs: RunInputs, pictures: RunPictures) -> bytes:
         signal.pause()
     for _ in process_group.samples(lambda: iter(()), steps=1):
         pass
-    return b""
+    return ()
 
 
 def note_when_closed_in() -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from datasites.runs import gpus
 from datasites.runs.processes import runner
-from datasites.runs.processes.runner import RunInputs, RunPictures, Work
+from datasites.runs.processes.runner import Result, RunInputs, RunPictures, Work
 from datasites.runs.slurm import node, step
 from policies.plans.kinds import parse
 
@@ -60,7 +60,7 @@ def main(folder: str, study: str) -> None:
 def _tells(inputs: RunInputs) -> Work:
     """A run whose result is what it sees, and what it could not do."""
 
-    def work(pictures: RunPictures) -> bytes:
+    def work(pictures: RunPictures) -> Result:
         seen = {"pid": os.getpid(), "uid": os.getuid(), "gpus": os.environ["CUDA_VISIBLE_DEVICES"]}
         seen["environment"] = sorted(os.environ)
         for name, attempt in {
@@ -76,38 +76,38 @@ def _tells(inputs: RunInputs) -> Work:
                 seen[name] = type(error).__name__
         print(SECRET, flush=True)
         os.write(2, SECRET.encode())
-        return json.dumps({**seen, "pictures": int(pictures.store.images[0].sum())}).encode()
+        return (json.dumps({**seen, "pictures": int(pictures.store.images[0].sum())}).encode(),)
 
     return work
 
 
 def _waits(inputs: RunInputs) -> Work:
-    def work(pictures: RunPictures) -> bytes:
+    def work(pictures: RunPictures) -> Result:
         inputs.progress(0.5)
         signal.pause()
-        return b""
+        return ()
 
     return work
 
 
 def _half(inputs: RunInputs) -> Work:
-    def work(pictures: RunPictures) -> bytes:
+    def work(pictures: RunPictures) -> Result:
         inputs.progress(0.5)
         time.sleep(1)
-        return b"done"
+        return (b"done",)
 
     return work
 
 
 def _crashes(inputs: RunInputs) -> Work:
-    def work(pictures: RunPictures) -> bytes:
+    def work(pictures: RunPictures) -> Result:
         os._exit(9)
 
     return work
 
 
 def _raises(inputs: RunInputs) -> Work:
-    def work(pictures: RunPictures) -> bytes:
+    def work(pictures: RunPictures) -> Result:
         raise ValueError(SECRET)
 
     return work
@@ -120,7 +120,7 @@ def _never(inputs: RunInputs) -> Work:
 
 def _updates(inputs: RunInputs) -> Work:
     """Its update is the weights that it was given."""
-    return lambda pictures: bytes(inputs.weights)
+    return lambda pictures: (bytes(inputs.weights),)
 
 
 _WORKS = {

@@ -96,7 +96,7 @@ class RunPictures:
     features: np.ndarray | None = None
 
 
-Result = bytes | tuple[bytes | memoryview, ...]  # whole, or in pieces that follow one another
+Result = tuple[bytes | memoryview, ...]  # in pieces that follow one another
 # Both run inside the sandbox: the work after the datasite has said go.
 Work = Callable[[RunPictures], Result]
 Preparation = Callable[[RunInputs], Work]
@@ -139,8 +139,7 @@ def main(prepare: Preparation, missing: dict[str, str]) -> None:
         return
     os.close(orders)
     try:
-        came = work()
-        for piece in came if isinstance(came, tuple) else (came,):
+        for piece in work():
             content = memoryview(piece)
             while content:
                 content = content[os.write(result, content) :]

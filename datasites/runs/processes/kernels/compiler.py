@@ -110,7 +110,7 @@ def begin(job: Job, missing: dict[str, str]) -> tuple[Callable[[], bytes], int]:
     tempfile.tempdir = str(HERE / _WORK)
     os.environ["TMPDIR"] = tempfile.tempdir
 
-    def work() -> bytes:
+    def work() -> tuple[bytes, ...]:
         plan = parse(job.plan)
         compiling = importlib.import_module("datasites.training.compiling")
         try:
@@ -118,6 +118,6 @@ def begin(job: Job, missing: dict[str, str]) -> tuple[Callable[[], bytes], int]:
                 compiling.compile_kernels(plan)
         except compiling.NoGpuSeen as error:
             raise RuntimeError(f"{error} The driver says: {cuda_driver.ask().told}.") from error
-        return b""
+        return ()
 
     return work, result
