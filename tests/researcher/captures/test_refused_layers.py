@@ -208,3 +208,18 @@ def test_a_network_that_cannot_be_copied_is_refused_with_what_to_use_instead() -
         nn.Sequential(nn.Flatten(), parametrizations.weight_norm(nn.Linear(144, 4))), image_shape=SHAPE, num_classes=4
     )
     assert len(captured.graph.parameters) == 3
+
+
+@pytest.mark.parametrize("name", ["_values", "_cuts"])
+def test_a_name_that_the_interpreter_keeps_for_itself_is_refused_at_capture_and_not_at_a_hospital(name: str) -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = nn.Linear(144, 4)
+            self.register_parameter(name, nn.Parameter(torch.ones(4)))
+
+        def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+            return self.head(pictures.flatten(1)) * getattr(self, name)
+
+    with pytest.raises(GraphError, match=f"Parameter '{name}' has a name .* Rename it in the model"):
+        capture(Scaled(), image_shape=SHAPE, num_classes=4)
