@@ -22,7 +22,7 @@ from researcher.stops import catch_stops
 
 LOOPBACK = "127.0.0.1"
 _PROJECT = Path(__file__).resolve().parents[3]
-_LONGEST_FOLDER = 24  # Ray's sockets lie in it, and the name of a socket has at most 107 characters
+_LONGEST_FOLDER = 22  # Ray's sockets lie in it, and the name of a socket has at most 107 characters
 _LEAST_STORE_BYTES = 100_000_000
 # Ray reads some when it is imported, others when it starts. With clusters off, its address is the loopback one.
 _QUIET = {
@@ -123,7 +123,7 @@ def _start(ray: Any, cores: int, store_bytes: int, stack: contextlib.ExitStack) 
                     log_to_driver=False,
                     logging_level="ERROR",
                     _node_ip_address=LOOPBACK,
-                    _temp_dir=folder,
+                    _temp_dir=f"{folder}/r",  # Ray opens its own folder to everybody, but not the one around it
                 )
             return
         except Exception as error:  # Ray raises a bare one where time ran out

@@ -221,6 +221,8 @@ def test_nothing_of_the_cluster_outlives_a_simulation_that_ends_early(running: R
 
 def test_nobody_without_the_token_is_served(running: Running) -> None:
     running.wait_for_work()
+    (own,) = running.folder.glob("wanwu-*")
+    assert own.stat().st_mode & 0o777 == 0o700  # Ray opens what it makes to everybody, within
     (raylet,) = [one for one in running.look() if "raylet/raylet" in _title(one)]
     address = re.search(r"--gcs-address=(\S+)", _title(raylet))
     assert address
