@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from datasites.runs.processes import runner
-from datasites.runs.processes.runner import RunInputs, RunPictures, Work
+from datasites.runs.processes.runner import Result, RunInputs, RunPictures, Work
 from policies.contracts.weights import canonical_bytes
 from policies.plans.kinds import parse
 
@@ -29,28 +29,28 @@ def by_study(inputs: RunInputs) -> Work:
     return _WRONG[study] if study in _WRONG else runner.prepare(inputs)
 
 
-def _raises(pictures: RunPictures) -> bytes:
+def _raises(pictures: RunPictures) -> Result:
     raise RuntimeError(f"no kernel for\x1b[2J {HELD}\nin its second line")
 
 
-def _crashes(pictures: RunPictures) -> bytes:
+def _crashes(pictures: RunPictures) -> Result:
     os._exit(9)
 
 
-def _hoards(pictures: RunPictures) -> bytes:
-    return bytes(np.ones(1 << 34))
+def _hoards(pictures: RunPictures) -> Result:
+    return (bytes(np.ones(1 << 34)),)
 
 
-def _sleeps(pictures: RunPictures) -> bytes:
+def _sleeps(pictures: RunPictures) -> Result:
     time.sleep(600)
-    return b""
+    return ()
 
 
-def _writes_else(pictures: RunPictures) -> bytes:
-    return canonical_bytes({"undeclared": np.zeros(3, np.float32)})
+def _writes_else(pictures: RunPictures) -> Result:
+    return (canonical_bytes({"undeclared": np.zeros(3, np.float32)}),)
 
 
-def _chatters(pictures: RunPictures) -> bytes:
+def _chatters(pictures: RunPictures) -> Result:
     error: BaseException | None = None
     for number in range(200):
         another = ValueError(f"{number} " + "x" * 1000)

@@ -77,7 +77,7 @@ def why_unseen(confinement: Confinement) -> str:
     return "" if answer is None or answer.gpus else answer.told
 
 
-def begin(job: Job, missing: dict[str, str]) -> tuple[Callable[[], bytes], int]:
+def begin(job: Job, missing: dict[str, str]) -> tuple[Callable[[], tuple[bytes, ...]], int]:
     """Closes this process in as one that compiles; returns its work, and a file for a result of nothing.
 
     Guarantees:
