@@ -139,8 +139,11 @@ def _drawn(batch: Batch) -> Batch:
     if not taken.any() or taken.all():
         return batch
 
+    places = taken.nonzero().squeeze(1)
+
     def of(rows: torch.Tensor) -> torch.Tensor:
-        return rows[taken.repeat(len(rows) // len(taken))]
+        by_view = rows.view(-1, len(taken), *rows.shape[1:])
+        return by_view.index_select(1, places).flatten(0, 1)
 
     inputs = tuple(map(of, batch.inputs)) if isinstance(batch.inputs, tuple) else of(batch.inputs)
     return Batch(inputs, of(batch.labels), taken[taken])

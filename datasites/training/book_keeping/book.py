@@ -20,6 +20,7 @@ from datasites.training.dp_sgd.weighted_sums import square_norms, weighted_sum
 
 # Numbers of a gradient up to which it is measured and summed beside others: a call for each takes longer than its work.
 _SMALL = 1 << 12
+_SMALL_OF_ALL = 1 << 17  # numbers of all pictures' gradients, up to which they are likewise
 
 
 class PerSampleGradient(Protocol):
@@ -62,6 +63,11 @@ class InstantiatedGradient:
     def numbers(self) -> int:
         """Of each picture's gradient."""
         return math.prod(self._gradients.shape[1:])
+
+    @property
+    def is_small(self) -> bool:
+        """Whether a picture's gradient has few numbers, or those of all have."""
+        return self.numbers <= _SMALL or self._gradients.numel() <= _SMALL_OF_ALL
 
     @property
     def rows(self) -> torch.Tensor:
@@ -219,7 +225,7 @@ class Book:
             self._count(id(parameter), gradient)
 
     def _count(self, key: int, gradient: PerSampleGradient) -> None:
-        if isinstance(gradient, InstantiatedGradient) and gradient.numbers <= _SMALL:
+        if isinstance(gradient, InstantiatedGradient) and gradient.is_small:
             self._small[key] = gradient.numbers
         elif isinstance(gradient, SumOfOuterProducts) and gradient.is_one_small_product:
             self._products.append(key)

@@ -165,7 +165,7 @@ def _by_row_backward(
         values.view(apart),
         means.view(1, -1),
         scales.view(1, -1),
-        None if weight is None else weight.repeat(rows),
+        None if weight is None else weight.expand(rows, -1).reshape(-1),
         *apart,
         rows * groups,
         [True, True, True],

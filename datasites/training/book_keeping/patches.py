@@ -11,7 +11,12 @@ import torch.nn.functional as F  # noqa: N812
 from datasites.training.book_keeping.book import Book, InstantiatedGradient, PerSampleGradient
 from datasites.training.book_keeping.calls import summed_over_views
 from datasites.training.book_keeping.gram import GhostNorms, InnerProducts, gram, roundings, writing_out_is_better
-from datasites.training.book_keeping.product_sums import MOST_POSITIONS, SumOfOuterProducts, sum_of_products
+from datasites.training.book_keeping.product_sums import (
+    MOST_POSITIONS,
+    SumOfOuterProducts,
+    products_with_patches,
+    sum_of_products,
+)
 
 _backward = torch.ops.aten.convolution_backward
 # Multiplications from which one picture alone keeps the processor as busy as a group among many; measured. Groups of
@@ -19,6 +24,9 @@ _backward = torch.ops.aten.convolution_backward
 _LARGE_ALONE = 25_000_000
 _LARGE_ALONE_WITH_FEW_CHANNELS = 4_000_000
 _FEW_CHANNELS = 16
+# So few channels, as a picture's own: there oneDNN's weight gradient of a group for each picture takes two to three
+# times as long as to copy the patches and multiply matrices.
+_FEWEST_CHANNELS = 4
 # The widest depthwise kernel of which oneDNN has weight gradients, on a picture that is no smaller; of others they take
 # five to thirty times as long as a slide of the outputs' gradient over the inputs.
 _TAPS_WITH_A_KERNEL = 3
@@ -182,6 +190,10 @@ class Patches(GhostNorms):
             return self._one_after_the_other()
         if self._is_depthwise() and not self._has_own_kernel() and self.positions <= _MOST_SLID * book.views:
             return summed_over_views(self._slid().view(-1, *shape), book)
+        if self._call.groups == 1 and len(self._kernel) == 2 and self._inputs.shape[1] <= _FEWEST_CHANNELS:
+            settings = (self._kernel, self._call.stride, self._call.padding, self._call.dilation)
+            found = products_with_patches(self._inputs, self._grad_output, *settings)
+            return summed_over_views(found, book).view(book.pictures, *shape)
         # As one convolution with a group for each picture, whose batch are the views.
         inputs, grad_output = (
             _beside(rows, book.views, by_channel=self._is_depthwise() and _is_by_channel(rows))

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 
 import torch
+import torch.nn.functional as F  # noqa: N812
 
 from datasites.training.book_keeping.gram import (
     MOST_CANCELLATION,
@@ -72,6 +73,37 @@ def sum_of_products(
         total = total.add_(found) if start else found.to(torch.float64, copy=True)
         start = stop
     return total
+
+
+def products_with_patches(
+    inputs: torch.Tensor,
+    grad_output: torch.Tensor,
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+) -> torch.Tensor:
+    """Each row's gradient of a convolution's weight: one matrix product with its patches, copied in whole lines.
+
+    Args:
+        inputs: float32, (N, C, H, W).
+        grad_output: float32, (N, O, ...), gradients with respect to the outputs.
+        kernel: Height and width.
+        stride: Along both, like those that follow.
+        padding: Likewise.
+        dilation: Likewise.
+
+    Returns:
+        float32, (N, O, C * taps).
+    """
+    above, left = padding
+    padded = F.pad(inputs, (left, left, above, above))
+    row, channel, *pixels = padded.stride()
+    taps, positions = (tuple(n * line for n, line in zip(each, pixels, strict=True)) for each in (dilation, stride))
+    shape = (*padded.shape[:2], *kernel, *grad_output.shape[2:])
+    patches = padded.as_strided(shape, (row, channel, *taps, *positions), padded.storage_offset())
+    patches = patches.reshape(len(padded), -1, math.prod(shape[4:]))
+    return torch.bmm(grad_output.reshape(len(padded), -1, patches.shape[2]), patches.transpose(1, 2))
 
 
 class SumOfOuterProducts(GhostNorms):

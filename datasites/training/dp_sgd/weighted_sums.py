@@ -102,7 +102,7 @@ def weighted_sum(gradients: torch.Tensor, factors: torch.Tensor) -> torch.Tensor
         return kernels.weighted_sum(rows, weights).view(gradients.shape[1:])
     total = rows.new_zeros(rows.shape[1], dtype=torch.float64)
     for part, own in zip(rows.split(TOGETHER), weights.split(TOGETHER), strict=True):
-        width, kept = _block(rows) // TOGETHER, kept_bits(own, rows.dtype)
+        width, kept = max(1, _block(rows) // max(1, len(part))), kept_bits(own, rows.dtype)
         for sums, numbers in zip(total.split(width), part.split(width, dim=1), strict=True):
             sums.add_(own @ only_kept(numbers, kept))
     return total.view(gradients.shape[1:])

@@ -6,6 +6,7 @@ from collections import OrderedDict
 
 from torch import nn
 
+from datasites.training.models.layers import HalvingPool, PoolTo
 from datasites.training.models.options import check_size
 from policies.plans.model_options import options_of
 from policies.plans.training import ModelSpec
@@ -28,7 +29,7 @@ def small_cnn(spec: ModelSpec) -> nn.Module:
         layers[f"convolution_{number}"] = nn.Conv2d(incoming, outgoing, kernel_size=3, padding=1)
         layers[f"norm_{number}"] = nn.GroupNorm(4, outgoing)
         layers[f"activation_{number}"] = activation()
-        layers[f"pool_{number}"] = nn.AvgPool2d(2) if number < 3 else nn.AdaptiveAvgPool2d(4)
+        layers[f"pool_{number}"] = HalvingPool() if number < 3 else PoolTo(4)
         incoming = outgoing
     layers["flatten"] = nn.Flatten()
     layers["head"] = nn.Linear(incoming * 4 * 4, spec.num_classes)

@@ -530,3 +530,19 @@ def test_norms_of_ordinary_terms_get_nothing_added():
     true = torch.bmm(grad_output.double().transpose(1, 2), inputs.double()).square().sum((1, 2))
     found = square_norms_of(gram(inputs), gram(grad_output), rounded=roundings(50) + roundings(30))
     assert torch.allclose(found, true, rtol=1e-6)
+
+
+@pytest.mark.parametrize("views", [1, 2])
+@pytest.mark.parametrize("settings", [{"padding": 1}, {"stride": 2, "padding": (2, 1)}, {"dilation": (2, 1)}])
+def test_convolutions_of_few_channels_are_the_same_by_patches_as_by_groups(settings, views, monkeypatch):
+    torch.manual_seed(6)
+    model = nn.Sequential(nn.Conv2d(3, 6, (3, 2), **settings), nn.Tanh(), nn.AdaptiveAvgPool2d(2), nn.Flatten())
+    model.append(nn.Linear(24, 5))
+    labels, images = torch.arange(7) % 5, torch.randn(7 * views, 3, 9, 10)
+    norms, sums = BookKeeping(model, 0.1).norms_and_sum(images, labels)
+    monkeypatch.setattr(patches, "_FEWEST_CHANNELS", 0)
+    other, by_groups = BookKeeping(model, 0.1).norms_and_sum(images, labels)
+    assert torch.allclose(norms, other, rtol=1e-6, atol=0)
+    assert distance(sums, by_groups) <= 1e-6 * norm_of(by_groups)
+    expected = one_by_one(model.double(), images.double(), labels, 0.1, views)
+    assert distance(sums, expected) <= 1e-6 * norm_of(expected)

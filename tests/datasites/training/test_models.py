@@ -24,6 +24,7 @@ from datasites.training.models import (
     read_weights,
     trainable_shapes,
 )
+from datasites.training.models.layers import HalvingPool, PoolTo
 from policies.errors import InputRefused, PlanError
 from policies.plans.training import ModelSpec
 
@@ -301,3 +302,32 @@ def test_a_model_built_undrawn_draws_nothing_and_is_the_same_once_it_has_its_wei
     pictures = torch.rand(2, spec.image_shape[2], *spec.image_shape[:2])
     with torch.no_grad():
         assert torch.equal(undrawn.eval()(pictures), drawn.eval()(pictures))
+
+
+@pytest.mark.parametrize("size", [(32, 32), (16, 8), (2, 6), (7, 8), (9, 9)])
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last], ids=["contiguous", "channels_last"])
+def test_a_pool_of_two_by_two_has_torchs_bits_both_ways(size: tuple[int, int], order: torch.memory_format) -> None:
+    torch.manual_seed(4)
+    pictures = torch.randn(3, 5, *size).to(memory_format=order)
+    pictures[1, 2, 0, 0], pictures[2, 1, 0, 1] = torch.nan, 3e38
+    pictures.requires_grad_()
+    quick, plain = HalvingPool()(pictures), nn.AvgPool2d(2)(pictures)
+    takes_lines = order is torch.contiguous_format and not any(one % 2 for one in size)
+    assert ("Halved" in quick.grad_fn.name()) == takes_lines
+    assert torch.equal(quick.view(torch.int32), plain.view(torch.int32))
+    gradient = torch.randn_like(plain)
+    found, expected = (torch.autograd.grad(pool, pictures, gradient)[0] for pool in (quick, plain))
+    assert torch.equal(found, expected)
+    assert "Halved" not in HalvingPool().eval()(pictures).grad_fn.name()
+
+
+@pytest.mark.parametrize("size", [(8, 8), (4, 4), (9, 8), (16, 16)])
+def test_a_pool_to_a_size_has_torchs_bits_both_ways(size: tuple[int, int]) -> None:
+    torch.manual_seed(5)
+    pictures = torch.randn(3, 5, *size, requires_grad=True)
+    quick, plain = PoolTo(4)(pictures), nn.AdaptiveAvgPool2d(4)(pictures)
+    assert ("Adaptive" not in quick.grad_fn.name()) == (size == (8, 8))
+    assert torch.equal(quick, plain)
+    gradient = torch.randn_like(plain)
+    found, expected = (torch.autograd.grad(pool, pictures, gradient)[0] for pool in (quick, plain))
+    assert torch.equal(found, expected)
