@@ -54,16 +54,20 @@ class HalvingPool(nn.AvgPool2d):
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """(B, C, H, W) → (B, C, H / 2, W / 2), rounded down."""
         if self.training and is_plain(input) and not any(size % 2 for size in input.shape[2:]):
-            return _Halved.apply(input)  # type: ignore[no-any-return,no-untyped-call]
+            return _Halved.apply(input)
         return super().forward(input)
 
 
 class PoolTo(nn.AdaptiveAvgPool2d):
     """torch's pool to a square of so many pixels; on maps twice as high and wide by its quicker kernel of halves."""
 
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self._twice = (2 * size, 2 * size)
+
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """(B, C, H, W) → (B, C, *output_size)."""
-        if self.training and is_plain(input) and tuple(input.shape[2:]) == (2 * self.output_size, 2 * self.output_size):
+        if self.training and is_plain(input) and input.shape[2:] == self._twice:
             return nn.functional.avg_pool2d(input, 2)
         return super().forward(input)
 
