@@ -61,8 +61,8 @@ def test_every_cell_runs_and_an_own_network_learns_by_an_own_loss(
 
     cards: list[str] = []
 
-    def decide(cell: Any, cell_index: int) -> None:
-        failed = any(output["output_type"] == "error" for output in cell["outputs"])  # and is told with its reason
+    def decide(cell: Any, cell_index: int, execute_reply: Any) -> None:
+        failed = execute_reply["content"]["status"] == "error"  # and is told with its reason
         if "plan.submit(" in cell["source"] and not failed:
             for hospital in open_pair.values():
                 (request,) = hospital.admin_json("requests")
@@ -75,7 +75,7 @@ def test_every_cell_runs_and_an_own_network_learns_by_an_own_loss(
         timeout=CEILING_SECONDS,
         kernel_name="python3",
         resources={"metadata": {"path": str(PROJECT / "docs")}},
-        on_cell_complete=decide,
+        on_cell_executed=decide,  # `on_cell_complete` is called when a cell is sent, before its code has run
     ).execute(env=environment)
     code = [cell for cell in notebook.cells if cell["cell_type"] == "code"]
     captured = next(_told(cell) for cell in code if "captured = " in cell["source"])
