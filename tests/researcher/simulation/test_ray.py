@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import signal
@@ -127,12 +128,23 @@ def in_one_process(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return out
 
 
+@contextlib.contextmanager
+def _heeding_signals() -> Iterator[None]:
+    """What starts within heeds Ctrl-C and a terminal's end, also where the tests run by nohup or behind a `&`."""
+    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGINT, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 @pytest.fixture
 def running(data: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Running]:
     """A simulation that begins; its parameter, where there is one, is more options."""
     folder = Path(tempfile.mkdtemp(prefix="w", dir="/tmp"))  # the names of Ray's sockets have to be short
     output = tmp_path / "said.txt"
-    with output.open("w") as stream:
+    with output.open("w") as stream, _heeding_signals():
         process = subprocess.Popen(
             [*COMMAND, *getattr(request, "param", ()), "--data", data, "--out", tmp_path / "out", "--workers", "2"],
             cwd=PROJECT,
