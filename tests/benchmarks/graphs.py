@@ -63,6 +63,28 @@ ARCHITECTURES: tuple[tuple[str, str, int, dict[str, object]], ...] = (
     ("timm", "inception_next_atto", 64, {}),
     ("timm", "repvit_m0_9", 64, {}),
     ("timm", "mixer_s32_224", 224, {}),
+    ("timm", "ecaresnet26t", 64, {}),
+    ("timm", "nf_regnet_b0", 64, {}),
+    ("timm", "mobileone_s0", 64, {}),
+    ("timm", "ghostnetv2_100", 64, {}),
+    ("timm", "fastvit_t8", 64, {}),
+    ("timm", "hgnetv2_b0", 64, {}),
+    ("timm", "convmixer_768_32", 64, {}),
+    ("timm", "efficientvit_b0", 64, {}),
+    ("timm", "efficientformer_l1", 224, {}),
+    ("timm", "levit_128s", 224, {}),
+    ("timm", "convit_tiny", 224, {}),
+    ("timm", "xcit_nano_12_p16_224", 64, _SIZED),
+    ("timm", "cait_xxs24_224", 64, _SIZED),
+    ("timm", "pit_ti_224", 224, {}),
+    ("timm", "mvitv2_tiny", 64, _SIZED),
+    ("timm", "davit_tiny", 64, {}),
+    ("timm", "tiny_vit_5m_224", 224, {}),
+    ("timm", "swinv2_tiny_window8_256", 64, _SIZED),
+    ("torchvision", "vit_b_16", 64, {"image_size": 64}),
+    ("torchvision", "swin_t", 64, {}),
+    ("torchvision", "googlenet", 64, {"aux_logits": False, "init_weights": False}),
+    ("torchvision", "mnasnet0_5", 64, {}),
     ("torchvision", "resnet18", 64, {}),
     ("torchvision", "mobilenet_v3_small", 64, {}),
     ("torchvision", "shufflenet_v2_x0_5", 64, {}),
@@ -158,7 +180,7 @@ def measured(library: str, name: str, side: int, settings: dict[str, object], de
         if library == "timm":
             network = timm.create_model(name, num_classes=_CLASSES, **settings)
         else:
-            network = torchvision.models.get_model(name, weights=None, num_classes=_CLASSES)
+            network = torchvision.models.get_model(name, weights=None, num_classes=_CLASSES, **settings)
         captured = capture(network, image_shape=(side, side, 3), num_classes=_CLASSES)
     except PlanError as error:
         return {**entry, "refused": error.public, "seconds": round(time.perf_counter() - started, 1)}
