@@ -6,7 +6,6 @@ Both ways to the datasite, PySyft's calls and its own routes, share these connec
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import socket
 import ssl
@@ -21,6 +20,7 @@ from policies.versions import protocol
 from policies.versions.releases import Release
 from researcher.hospitals.connections import broken_answer
 from researcher.hospitals.connections.answer_head import watch
+from researcher.hospitals.connections.no_connection import causes_of, proxy_note, why_unreachable
 from researcher.hospitals.connections.read_ahead import ReadAheadBackend
 from researcher.hospitals.credentials import Credentials
 
@@ -44,7 +44,6 @@ _CONNECT_SECONDS = 5.0
 _SIGNS_OF_LIFE = {"TCP_KEEPIDLE": 3, "TCP_KEEPALIVE": 3, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3}
 _HAS_EXPIRED = 10  # X509_V_ERR_CERT_HAS_EXPIRED
 _EXPIRED = "has a certificate that has expired. Nothing was sent. Ask it to start again: that renews it."
-_NO_WAY = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN)
 MOST_BYTES = 64 << 20
 """Of one answer that is read whole: more than the longest receipt takes as JSON."""
 
@@ -142,7 +141,7 @@ class SecureChannel:
 
     def _explain(self, error: Exception) -> WanwuError:
         who = f"Datasite '{self.datasite}' at {self.url}"
-        for cause in _causes(error):
+        for cause in causes_of(error):
             if isinstance(cause, ssl.SSLCertVerificationError):
                 if cause.verify_code == _HAS_EXPIRED:
                     return DatasiteNotTrusted(f"{who} {_EXPIRED}")
@@ -157,7 +156,8 @@ class SecureChannel:
                 f"{who} closed the connection. Either it is just stopping or revoking, or it does not take your "
                 "certificate: then ask the hospital for a new credentials file."
             )
-        return DatasiteUnreachable(f"{who} cannot be reached: {_why_unreachable(error)}{_proxy_note()}")
+        why = why_unreachable(error, timed_out=isinstance(error, httpx.TimeoutException))
+        return DatasiteUnreachable(f"{who} cannot be reached: {why}{proxy_note()}")
 
 
 def _timeout(seconds: float) -> httpx.Timeout:
@@ -253,50 +253,3 @@ def _in_memory(text: str) -> Iterator[str]:
         yield f"/proc/self/fd/{descriptor}"
     finally:
         os.close(descriptor)
-
-
-def _why_unreachable(error: Exception) -> str:
-    """What keeps a connection from being made, and who can help."""
-    causes = list(_causes(error))
-    if any(isinstance(cause, socket.gaierror) for cause in causes):
-        return (
-            "its name is not known here. Compare it with what the hospital told you; a hospital's own network may need "
-            "a VPN."
-        )
-    if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
-        return "nothing listens at that port. Ask the hospital whether the datasite runs, and at which port."
-    if isinstance(error, httpx.TimeoutException) or any(isinstance(cause, TimeoutError) for cause in causes):
-        return (
-            "no answer came in time. A firewall between you may drop what is sent: ask the hospital's network people "
-            "to let you through."
-        )
-    if any(isinstance(cause, ssl.SSLEOFError | ConnectionResetError) for cause in causes):
-        return (
-            "the connection was ended before anything was said. The datasite may be just starting or stopping, or a "
-            "firewall between you cuts what it does not know: ask the hospital."
-        )
-    if any(isinstance(cause, ssl.SSLError) for cause in causes):
-        return (
-            "what listens at that port does not speak TLS as a datasite does. Compare the port with what the hospital "
-            "told you."
-        )
-    if any(isinstance(cause, OSError) and cause.errno in _NO_WAY for cause in causes):
-        return (
-            "no way leads from this machine to that network. Look at your own connection; a hospital's own network may "
-            "need a VPN."
-        )
-    return f"the network gives an error ({type(error).__name__}). Ask the hospital whether the datasite runs."
-
-
-def _proxy_note() -> str:
-    named = [name for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy") if os.environ.get(name)]
-    return f" {named[0]} is set here: connections to a datasite do not go through a proxy." if named else ""
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    next_one: BaseException | None = error
-    while next_one is not None and id(next_one) not in seen:
-        seen.add(id(next_one))
-        yield next_one
-        next_one = next_one.__cause__ or next_one.__context__
