@@ -14,6 +14,7 @@ from datasites.training.book_keeping.gram import GhostNorms, InnerProducts, gram
 from datasites.training.book_keeping.product_sums import (
     MOST_POSITIONS,
     SumOfOuterProducts,
+    copying_is_better,
     products_with_patches,
     sum_of_products,
 )
@@ -24,9 +25,6 @@ _backward = torch.ops.aten.convolution_backward
 _LARGE_ALONE = 25_000_000
 _LARGE_ALONE_WITH_FEW_CHANNELS = 4_000_000
 _FEW_CHANNELS = 16
-# So few channels, as a picture's own: there oneDNN's weight gradient of a group for each picture takes two to three
-# times as long as to copy the patches and multiply matrices.
-_FEWEST_CHANNELS = 4
 # The widest depthwise kernel of which oneDNN has weight gradients, on a picture that is no smaller; of others they take
 # five to thirty times as long as a slide of the outputs' gradient over the inputs.
 _TAPS_WITH_A_KERNEL = 3
@@ -190,7 +188,9 @@ class Patches(GhostNorms):
             return self._one_after_the_other()
         if self._is_depthwise() and not self._has_own_kernel() and self.positions <= _MOST_SLID * book.views:
             return summed_over_views(self._slid().view(-1, *shape), book)
-        if self._call.groups == 1 and len(self._kernel) == 2 and self._inputs.shape[1] <= _FEWEST_CHANNELS:
+        if self._call.groups == 1 and copying_is_better(
+            self._inputs.shape[1], self._kernel, self._grad_output.shape[1]
+        ):
             settings = (self._kernel, self._call.stride, self._call.padding, self._call.dilation)
             found = products_with_patches(self._inputs, self._grad_output, *settings)
             return summed_over_views(found, book).view(book.pictures, *shape)

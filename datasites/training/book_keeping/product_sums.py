@@ -26,6 +26,10 @@ MOST_POSITIONS = 1024
 # Numbers of a layer's inputs and outputs up to which they are put beside other layers': a call on so few takes longer
 # than its work.
 _FEW = 1 << 17
+# Of inputs; up to so many, oneDNN's weight gradient of a group for each picture takes two to three times as long as to
+# copy the patches and multiply matrices.
+MOST_CHANNELS = 4
+_MOST_COPIED = 4  # numbers of the patches for each of the outputs: as many times their memory do copies take
 
 _Product = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -73,6 +77,18 @@ def sum_of_products(
         total = total.add_(found) if start else found.to(torch.float64, copy=True)
         start = stop
     return total
+
+
+def copying_is_better(channels: int, kernel: Sequence[int], outputs: int) -> bool:
+    """Whether `products_with_patches` is the quicker way, with patches not many times as large as the outputs.
+
+    Args:
+        channels: Of the inputs.
+        kernel: Its size along each axis.
+        outputs: Channels of the outputs.
+    """
+    few = len(kernel) == 2 and channels <= MOST_CHANNELS
+    return few and channels * math.prod(kernel) <= _MOST_COPIED * outputs
 
 
 def products_with_patches(

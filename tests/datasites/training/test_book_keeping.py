@@ -540,9 +540,18 @@ def test_convolutions_of_few_channels_are_the_same_by_patches_as_by_groups(setti
     model.append(nn.Linear(24, 5))
     labels, images = torch.arange(7) % 5, torch.randn(7 * views, 3, 9, 10)
     norms, sums = BookKeeping(model, 0.1).norms_and_sum(images, labels)
-    monkeypatch.setattr(patches, "_FEWEST_CHANNELS", 0)
+    monkeypatch.setattr(product_sums, "MOST_CHANNELS", 0)
     other, by_groups = BookKeeping(model, 0.1).norms_and_sum(images, labels)
     assert torch.allclose(norms, other, rtol=1e-6, atol=0)
     assert distance(sums, by_groups) <= 1e-6 * norm_of(by_groups)
     expected = one_by_one(model.double(), images.double(), labels, 0.1, views)
     assert distance(sums, expected) <= 1e-6 * norm_of(expected)
+
+
+def test_patches_that_are_many_times_as_large_as_the_outputs_are_not_copied():
+    assert product_sums.copying_is_better(3, (3, 3), 16)
+    assert product_sums.copying_is_better(3, (7, 7), 64)
+    assert not product_sums.copying_is_better(3, (7, 7), 16), "147 numbers of a patch for 16 outputs"
+    assert not product_sums.copying_is_better(1, (5, 5), 6)
+    assert not product_sums.copying_is_better(5, (3, 3), 64)
+    assert not product_sums.copying_is_better(3, (3,), 64)
