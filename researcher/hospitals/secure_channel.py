@@ -42,8 +42,8 @@ _KEEP_ALIVE_SECONDS = 30.0
 # datasite's system gives however busy its process is; and a connection that is not there in time is tried anew.
 _CONNECT_SECONDS = 5.0
 _SIGNS_OF_LIFE = {"TCP_KEEPIDLE": 3, "TCP_KEEPALIVE": 3, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3}
-_HAS_EXPIRED = 10  # X509_V_ERR_CERT_HAS_EXPIRED
-_EXPIRED = "has a certificate that has expired. Nothing was sent. Ask it to start again: that renews it."
+_NOT_NOW = {9: "is not valid yet", 10: "has expired"}  # OpenSSL's codes, of a certificate that is right otherwise
+_RENEWED = "Nothing was sent. Ask it to start again, which renews it, and compare this machine's clock with its own."
 MOST_BYTES = 64 << 20
 """Of one answer that is read whole: more than the longest receipt takes as JSON."""
 
@@ -107,8 +107,8 @@ class SecureChannel:
             FederationError: The answer has more than `most` bytes, or its head more than a head may have, or its body
                 comes too slowly.
             DatasiteNotTrusted: What answers there is not the hospital.
-            DatasiteUnreachable: Nothing answers, or the connection is closed before the answer, which is all that
-                someone learns whose certificate is not of this hospital's authority.
+            DatasiteUnreachable: Nothing answers, its certificate is not valid now, or the connection is closed before
+                the answer, which is all that someone learns whose certificate is not of this hospital's authority.
         """
         timeout = self.http.timeout if timeout_seconds is None else _timeout(timeout_seconds)
         with self.stream(
@@ -143,8 +143,8 @@ class SecureChannel:
         who = f"Datasite '{self.datasite}' at {self.url}"
         for cause in causes_of(error):
             if isinstance(cause, ssl.SSLCertVerificationError):
-                if cause.verify_code == _HAS_EXPIRED:
-                    return DatasiteNotTrusted(f"{who} {_EXPIRED}")
+                if (why := _NOT_NOW.get(cause.verify_code)) is not None:
+                    return DatasiteUnreachable(f"{who} has a certificate that {why}. {_RENEWED}")
                 return DatasiteNotTrusted(
                     f"What answers at {self.url} is not the datasite '{self.datasite}' of your credentials: "
                     f"{cause.verify_message}. Nothing was sent. Ask the hospital about its address and certificate."

@@ -50,14 +50,43 @@ def test_an_expired_certificate_is_noticed_before_anything_is_sent(north: OpenPo
     assert north.app.requests == 0
 
 
-def test_a_hospital_whose_own_certificate_expired_is_not_trusted(north: OpenPort, tmp_path: Path) -> None:
-    two_years_ago = datetime.now(UTC) - timedelta(days=730)
-    with served(enrolment(tmp_path / "late", clock=lambda: two_years_ago, days=825)) as late:
-        channel = SecureChannel(late.credentials())
-        with pytest.raises(DatasiteNotTrusted, match=r"'north'.* certificate that has expired.*start again") as told:
+def test_a_hospital_whose_own_certificate_expired_is_away_until_it_starts_again(tmp_path: Path) -> None:
+    moment = [datetime.now(UTC) - timedelta(days=730)]
+    own = enrolment(tmp_path, clock=lambda: moment[0], days=825)
+    mine = own.issue(ANNA)
+    with served(own) as late:
+        channel = SecureChannel(late.credentials(made=mine))
+        with pytest.raises(DatasiteUnreachable, match=r"'north'.* certificate that has expired.*start again"):
             channel.request("GET", "/")
         channel.close()
-        assert late.app.requests == 0 and "is not the datasite" not in told.value.public
+        assert late.app.requests == 0, "nothing was sent"
+    moment[0] = datetime.now(UTC)
+    own.prepare_server(("127.0.0.1",))
+    with served(own) as back:
+        channel = SecureChannel(back.credentials(made=mine))
+        assert channel.request("GET", "/").json() == {"peer": ANNA}
+        channel.close()
+
+
+def test_a_hospital_whose_clock_is_ahead_is_away_as_well(tmp_path: Path) -> None:
+    next_week = datetime.now(UTC) + timedelta(days=7)
+    with served(enrolment(tmp_path, clock=lambda: next_week)) as early:
+        mine = certificates.issue_researcher(early.enrolment._authority, ANNA, days=7)
+        channel = SecureChannel(early.credentials(made=mine))
+        with pytest.raises(DatasiteUnreachable, match=r"'north'.* not valid yet.*clock"):
+            channel.request("GET", "/")
+        channel.close()
+        assert early.app.requests == 0
+
+
+def test_an_authority_that_is_not_the_hospitals_is_not_trusted_however_old(north: OpenPort, tmp_path: Path) -> None:
+    two_years_ago = datetime.now(UTC) - timedelta(days=730)
+    with served(enrolment(tmp_path / "late", clock=lambda: two_years_ago, days=825)) as late:
+        channel = SecureChannel(late.credentials(authority=north.enrolment.authority_pem))
+        with pytest.raises(DatasiteNotTrusted, match="is not the datasite"):
+            channel.request("GET", "/")
+        channel.close()
+        assert late.app.requests == 0
 
 
 def test_credentials_from_before_an_authority_was_renewed_connect_and_so_do_those_from_after(tmp_path: Path) -> None:
