@@ -148,20 +148,11 @@ HOUSE: dict[str, dict[str, str]] = {
             "training.pictures training.process_group training.randomness training.strategy_terms"
         ),
     },
-    "datasites.ingestion": {
-        "policies": "errors plans untrusted_text",
-        "datasites": "assets files picture_files sources",
-    },
-    "datasites.datasets": {
-        "policies": "answers errors ledger plans untrusted_text",
-        "datasites": "assets audit_log files ingestion sources state",
-    },
     "datasites.access": {"policies": "errors inside_folder validate", "datasites": "audit_log config files pysyft"},
     "datasites.code_requests": {
         "policies": "answers budget errors graphs ledger papers plans untrusted_text validate versions",
         "datasites": (
-            "approvals assets audit_log config datasets files pysyft rehearsal.rehearsals state training.engines "
-            "training.models"
+            "approvals assets audit_log config files pysyft rehearsal.rehearsals state training.engines training.models"
         ),
     },
     "datasites.training.releases": {
@@ -349,6 +340,14 @@ HOUSE: dict[str, dict[str, str]] = {
     "policies.__main__": {
         "policies": "audit_picture plans settings terminal whole_file",
         "datasites": "training.privacy_audit",
+    },
+    "datasites.ingestion": {
+        "policies": "errors plans untrusted_text",
+        "datasites": "assets files picture_files sources",
+    },
+    "datasites.datasets": {
+        "policies": "answers errors ledger plans untrusted_text",
+        "datasites": "assets audit_log files ingestion sources state",
     },
     "datasites.study_report.kept_reports": {"policies": "answers errors", "datasites": "files"},
     "datasites.study_report": {

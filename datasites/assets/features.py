@@ -27,6 +27,10 @@ from policies.plans.model_options import check_features, scattering_of
 from policies.plans.plan_json import canonical_json
 from policies.plans.releases import StatisticsPlan
 
+FEATURES_WANTED = (
+    "The version before has features that version {version} has not: {features}. Compute them for it with 'python -m "
+    "datasites features' before the datasite is started again."
+)
 FOLDER = "features"
 ARRAY, RECORD = "features.npy", "features.json"
 _BROKEN = "The dataset's features are missing or damaged. Remove their folder, and compute them again."
@@ -149,6 +153,11 @@ def kept_features(store_folder: Path) -> tuple[KeptSpec, ...]:
         raise StoreBroken(_BROKEN, private=f"{store_folder / FOLDER}: {error}") from error
 
 
+def left_behind(older: Path, newer: Path) -> tuple[str, ...]:
+    """Names the features that one version's store keeps and a later one's does not: each version has its own."""
+    return tuple(sorted(_kept_in(older) - _kept_in(newer)))
+
+
 def check_there(plan: Plan, store_folder: Path) -> None:
     """Refuses a plan whose model reads features that the hospital has not computed.
 
@@ -159,7 +168,7 @@ def check_there(plan: Plan, store_folder: Path) -> None:
     spec = check_features(plan)
     if spec is None or _stand(store_folder, spec):
         return
-    there = sorted(path.parent.name for path in (store_folder / FOLDER).glob(f"[!.]*/{RECORD}"))
+    there = sorted(_kept_in(store_folder))
     raise LimitExceeded(
         f"The hospital has no features {spec.key} of this dataset: {spec.told}. It has "
         f"{', '.join(there) or 'none'}. Ask the hospital to compute them with 'python -m datasites features'."
@@ -181,6 +190,10 @@ def reading_kept(plan: Plan, store_folder: Path) -> Plan:
     if spec is None or isinstance(plan, StatisticsPlan) or not _stand(store_folder, spec):
         return plan
     return replace(plan, model=spec.head(plan.model))
+
+
+def _kept_in(store_folder: Path) -> set[str]:
+    return {path.parent.name for path in (store_folder / FOLDER).glob(f"[!.]*/{RECORD}")}
 
 
 def _stand(store_folder: Path, spec: KeptSpec) -> bool:

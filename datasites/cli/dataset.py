@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from datasites.config import DatasiteConfig
+    from datasites.datasets.removal import Removal
     from datasites.datasets.seen_by import StudyThatSaw
     from datasites.files.state_folder import StateFolder
 
@@ -63,9 +64,11 @@ def remove_patient(chosen: Chosen, *, patients: Path | None) -> None:
         return
     if done.version is None:
         say(f"The newest version of '{config.dataset.name}' has no picture of them. Later ingests leave them out.")
+        say("New requests get it; those of a datasite that was not started since it was made, once it is.")
     else:
         say(f"Version {done.version} of '{config.dataset.name}' is without {done.pictures} pictures of theirs.")
         say("Later ingests leave them out. New requests get it once the datasite was started again.")
+    _tell_kept(done)
     _tell_seen(done.seen_by)
 
 
@@ -84,6 +87,20 @@ def prune(chosen: Chosen) -> None:
     for version in done.needed:
         say(f"Version {version} stays: an approved request that has not ended reads it.")
     say(f"{done.bytes_freed / 1e6:.1f} MB are free. Backups that were made before hold the pictures still.")
+
+
+def _tell_kept(done: Removal) -> None:
+    """What of theirs is on the disk still, and what the new version has not."""
+    if done.features:
+        from datasites.assets.features import FEATURES_WANTED
+
+        say(FEATURES_WANTED.format(features=", ".join(done.features), version=done.version))
+    if done.ingest_under_way:
+        say("An ingest is under way that may have read pictures of theirs. Once it has ended, run this again.")
+    if done.still_in:
+        named = ("version " if len(done.still_in) == 1 else "versions ") + ", ".join(map(str, done.still_in))
+        say(f"Pictures of theirs are on this disk still, in {named}, with the features that were computed of them.")
+        say("'python -m datasites dataset prune' removes what no study reads. Backups hold them until they expire.")
 
 
 def _tell_seen(seen: Sequence[StudyThatSaw]) -> None:

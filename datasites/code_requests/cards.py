@@ -11,6 +11,7 @@ from datasites.code_requests.books import Books
 from datasites.code_requests.canonical import RequestReader
 from datasites.code_requests.card import RequestCard, Unusual, days_since
 from datasites.code_requests.decided import voted_digest
+from datasites.code_requests.limits.consent import check_consent
 from policies.budget.accountant import plan_spend
 from policies.errors import WanwuError
 from policies.plans.findings import findings
@@ -62,6 +63,8 @@ def _without_votes(request: Any, reader: RequestReader, books: Books) -> Request
         if spend := plan_spend(plan):  # after the digest, by which what has no price can still be voted on
             card = replace(card, epsilon=books.epsilon(spend))
         books.limits.check(plan, canonical.dataset)
+        if card.state == "pending":
+            check_consent(books.limits.withdrawn, canonical.dataset)
     except WanwuError as error:
         return replace(card, finding=f"{error.code}: {error.public}")
     return card

@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from datasites.assets.dataset_version import all_versions, newest_version, versions_of
+from datasites.assets.dataset_version import all_versions, newest_version, version_folder, versions_of
+from datasites.assets.features import FEATURES_WANTED, left_behind
 from datasites.assets.fingerprint import picture_digest
 from datasites.assets.store import PictureStore, StoreManifest, open_store
+from datasites.assets.withdrawn import Withdrawn
 from datasites.datasets.merging import Part
-from datasites.datasets.next_version import known_budgets, make_version, rows_of
-from datasites.datasets.withdrawn import Withdrawn, who_withdrew
+from datasites.datasets.next_version import COMING, known_budgets, make_version, rows_of
+from datasites.datasets.withdrawn import who_withdrew
 from datasites.files.private_folder import only_writer
 from datasites.files.state_folder import StateFolder
 from datasites.ingestion.findings import hold_out_pixels
@@ -28,8 +30,6 @@ from datasites.sources.dicom.patients import BEFORE_ISSUER
 from datasites.sources.listing import ListedPicture, Listing
 from datasites.state.kept_books import open_audit
 from policies.errors import DataError
-
-_COMING = ".coming"  # where pictures that came lie until they are in a version
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Ingest:
     def _next(self, listing: Listing, before: tuple[Part, ...]) -> StoreManifest:
         """The next version: rows of the one before, and the listing's pictures."""
         name, state = self.asked.settings.name, self.state
-        coming = state.store / _COMING / name
+        coming = state.store / COMING / name
         if coming.exists():  # whole, and of an ingest that has not become a version
             shutil.rmtree(coming)
         ingest(listing, coming, replace(self.asked, min_public_size=1), self.reader)
@@ -118,14 +118,22 @@ class Ingest:
                 public_size=self.asked.settings.public_size,
                 least=self.asked.min_public_size,
             )
-        shutil.rmtree(state.store / _COMING)
+        shutil.rmtree(state.store / COMING)
         self.asked.tell(
             f"Version {made.dataset_version} of '{name}': new requests get it when the datasite starts again."
         )
+        if before:
+            self._tell_of_features(made)
         return made
 
+    def _tell_of_features(self, made: StoreManifest) -> None:
+        number = made.dataset_version
+        older, newer = (version_folder(self.state.store, made.name, one) for one in (number - 1, number))
+        if features := left_behind(older, newer):
+            self.asked.tell(FEATURES_WANTED.format(features=", ".join(features), version=number))
+
     def _difference(self, listing: Listing, store: PictureStore) -> Difference:
-        log = self.state.store / f"{_COMING}.log"
+        log = self.state.store / f"{COMING}.log"
         try:
             form = form_of(listing, self.asked.settings)
             return difference(store, listing, form, self.asked.secret, self.reader(log))
@@ -142,7 +150,7 @@ class Ingest:
             return
         known = _labels_by_pixels(store, np.arange(store.manifest.num_pictures, dtype=np.int64))
         form, asked = form_of(listing, self.asked.settings), self.asked
-        log = self.state.store / f"{_COMING}.log"
+        log = self.state.store / f"{COMING}.log"
         try:
             held = hold_out_pixels(
                 self.asked.hold_out, form, self.reader(log), asked.settings.most_left_out, asked.tell

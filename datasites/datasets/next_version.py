@@ -12,13 +12,15 @@ from datasites.assets.store import PictureStore, StoreManifest
 from datasites.audit_log.log import AuditLog
 from datasites.datasets.lineage import shared_lineage
 from datasites.datasets.merging import Part, write_version
-from datasites.datasets.withdrawn import who_withdrew
+from datasites.datasets.withdrawn import who_withdrew, without
 from datasites.files.state_folder import StateFolder
 from datasites.state.kept_books import open_ledger
 from policies.errors import DataError
 from policies.plans.public_size import rounded_up
 
 MADE = "dataset version made"
+COMING = ".coming"
+"""Where pictures that are being ingested gather, below the stores, until they are part of a version."""
 
 
 def make_version(
@@ -47,7 +49,7 @@ def make_version(
         DataError: Too few units, parts of different schemas, or what belongs to datasets with different budgets.
     """
     gone = who_withdrew(state)
-    parts = [gone.without(part) for part in parts]
+    parts = [without(gone, part) for part in parts]
     before = versions_of(state.store, name)
     number = before[-1].number + 1 if before else 1
     declared = before[-1].manifest.public_size if before else 0

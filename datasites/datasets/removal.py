@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from datasites.assets.dataset_version import DatasetVersion, all_versions, as_set, newest_version, versions_of
+from datasites.assets.dataset_version import (
+    DatasetVersion,
+    all_versions,
+    as_set,
+    newest_version,
+    version_folder,
+    versions_of,
+)
+from datasites.assets.features import left_behind
 from datasites.assets.store import PictureStore, open_store
+from datasites.assets.withdrawn import Withdrawn, shown_of
 from datasites.audit_log.log import AuditLog
-from datasites.datasets.next_version import make_version, rows_of
-from datasites.datasets.seen_by import StudyThatSaw, patients_in, studies_that_saw
-from datasites.datasets.withdrawn import WITHDRAWN, Withdrawn, shown_of, who_withdrew
+from datasites.datasets.next_version import COMING, make_version, rows_of
+from datasites.datasets.seen_by import StudyThatSaw, may_hold, patients_in, studies_that_saw
+from datasites.datasets.withdrawn import WITHDRAWN, who_withdrew, without
 from datasites.files.private_folder import only_writer
 from datasites.files.state_folder import StateFolder
 from datasites.ingestion.pseudonyms import of_patient
@@ -29,12 +39,18 @@ class Removal:
         patients: How many they are.
         pictures: How many of their pictures the version before held.
         version: The new version's number; None where the newest held none of theirs already.
+        still_in: The versions with pictures of theirs that are on this disk until they are pruned.
+        features: Those that the version before kept and the new one does not have yet.
+        ingest_under_way: Whether an ingest that may have read pictures of theirs is going on; it comes to nothing.
         seen_by: The studies that read, or may still read, a version with their pictures.
     """
 
     patients: int
     pictures: int
     version: int | None
+    still_in: tuple[int, ...]
+    features: tuple[str, ...]
+    ingest_under_way: bool
     seen_by: tuple[StudyThatSaw, ...]
 
 
@@ -47,6 +63,7 @@ def remove_patients(state: StateFolder, name: str, identifiers: Sequence[str], *
         Once the datasite was started again, no new request gets pictures of these patients, of this dataset or of
         another one; and no later ingest takes them, under their identifier or by the same file. Interrupted at any
         point, the versions before are whole, and the same call again, or the next start, completes it.
+        What an ingest had read and not made a version of is removed, unless one is under way.
         Neither an identifier nor anything it could be guessed from without the datasite's secret is kept.
 
     Args:
@@ -73,14 +90,17 @@ def remove_patients(state: StateFolder, name: str, identifiers: Sequence[str], *
         if leaving.any():
             _check_enough(store, leaving, least)
         _withdraw(state, store, chosen, leaving, audit)
-        version = None
+        version, features = None, tuple[str, ...]()
         if leaving.any():
             made = make_version(state, name, [rows_of(store)], audit, public_size=0, least=least)
             version = made.dataset_version
+            features = left_behind(newest.folder, version_folder(state.store, name, version))
         for page in (state.dataset_page, state.ingest_report):  # which may show their pictures, or name their files
             page.unlink(missing_ok=True)
     seen = studies_that_saw(open_ledger(state).reservations().values(), versions, chosen)
-    return Removal(len(chosen), int(leaving.sum()), version, seen)
+    under_way = not _drop_unfinished(state)
+    still_in = tuple(one.number for one in versions if one.whole and may_hold(one, chosen))
+    return Removal(len(chosen), int(leaving.sum()), version, still_in, features, under_way, seen)
 
 
 def finish_withdrawals(state: StateFolder, name: str, *, least: int) -> int | None:
@@ -106,7 +126,7 @@ def finish_withdrawals(state: StateFolder, name: str, *, least: int) -> int | No
     if gone.shown:
         _recall(state, gone)
     part = rows_of(open_store(newest_version(state.store, name).folder))
-    if len(gone.without(part).rows) == len(part.rows):
+    if len(without(gone, part).rows) == len(part.rows):
         return None
     with only_writer(state.store):
         made = make_version(state, name, [part], open_audit(state), public_size=0, least=least)
@@ -121,6 +141,18 @@ def _withdraw(
     told = ", ".join(sorted(shown_of(mark) for mark in marks))
     audit.write(WITHDRAWN, dataset=store.manifest.name, patients=told, count=len(marks))
     (Withdrawn.read(state.withdrawn) | Withdrawn(marks, sources)).write(state.withdrawn)
+
+
+def _drop_unfinished(state: StateFolder) -> bool:
+    """Removes what an ingest had read that came to no version; not while one is under way, whose end is refused."""
+    if not (state.store / COMING).exists():
+        return True
+    try:
+        with only_writer(state.path):
+            shutil.rmtree(state.store / COMING)
+    except DataError:
+        return False
+    return True
 
 
 def _recall(state: StateFolder, gone: Withdrawn) -> None:

@@ -44,11 +44,11 @@ def studies_that_saw(
         versions: The versions of one dataset, those that were pruned included.
         marks: The patients' pseudonyms.
     """
-    certain: dict[tuple[str, int], bool] = {}
-    for version in versions:
-        own = version.marks("patients")
-        if own is None or not marks.isdisjoint(patients_in(version)):
-            certain[version.manifest.name, version.number] = own is not None
+    certain = {
+        (version.manifest.name, version.number): version.marks("patients") is not None
+        for version in versions
+        if may_hold(version, marks)
+    }
     return tuple(
         StudyThatSaw(
             request_id=one.request_id,
@@ -68,6 +68,11 @@ def studies_that_saw(
 def versions_under_way(held: Iterable[Reservation], dataset: str) -> frozenset[int]:
     """The versions of a dataset that an approved request which has not ended reads."""
     return frozenset(one.dataset_version for one in held if one.dataset == dataset and one.released is None)
+
+
+def may_hold(version: DatasetVersion, marks: frozenset[bytes]) -> bool:
+    """Whether one of these patients is in a version, or nobody can tell since it does not say who is."""
+    return version.marks("patients") is None or not marks.isdisjoint(patients_in(version))
 
 
 def patients_in(version: DatasetVersion) -> frozenset[bytes]:

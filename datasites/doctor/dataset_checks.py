@@ -9,8 +9,9 @@ from typing import Any
 from datasites.assets.dataset_version import DatasetVersion, versions_of
 from datasites.assets.features import kept_features, open_features
 from datasites.assets.store import open_store
+from datasites.assets.withdrawn import shown_of
 from datasites.datasets.seen_by import patients_in
-from datasites.datasets.withdrawn import shown_of, who_withdrew
+from datasites.datasets.withdrawn import who_withdrew
 from datasites.doctor.finding import OK, PROBLEM, WARNING, ExaminedDatasite, Finding
 from datasites.pysyft_database.rows import live_rows
 from datasites.state.kept_books import open_ledger

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 from datasites.assets.published import PublishedDataset
 from datasites.assets.store import open_store
-from datasites.datasets.withdrawn import holds_withdrawn
+from datasites.assets.withdrawn import holds_withdrawn
 from policies.errors import RequestError
 
 
@@ -21,8 +22,17 @@ def check_consent(withdrawn: Path, dataset: PublishedDataset) -> None:
         RequestError: That version has pictures of such a patient.
         StoreBroken: Who withdrew cannot be read.
     """
-    if withdrawn.exists() and holds_withdrawn(withdrawn, open_store(dataset.store)):
+    if not withdrawn.exists():
+        return
+    kept = withdrawn.stat()
+    if _reads_theirs(withdrawn, (kept.st_ino, kept.st_mtime_ns, kept.st_size), dataset.store):
         raise RequestError(
             "Patients withdrew since this datasite was started, and the request would still read their pictures. "
             "Start the datasite again, then decide: it reads the version without them."
         )
+
+
+@lru_cache(maxsize=64)
+def _reads_theirs(withdrawn: Path, _list: tuple[int, ...], store: Path) -> bool:
+    """Looked at once for each list that was written: a version stays as it is, and cards are asked for often."""
+    return holds_withdrawn(withdrawn, open_store(store))

@@ -9,9 +9,9 @@ import pytest
 from support.governed import Governed, governed
 
 from datasites.assets.store import open_store
+from datasites.assets.withdrawn import Withdrawn
 from datasites.code_requests.requests import RequestBook
 from datasites.config import DatasiteConfig
-from datasites.datasets.withdrawn import Withdrawn
 from datasites.prepare import stored_pictures
 from datasites.pysyft.publish import publish_store
 from policies.errors import RequestError
@@ -40,7 +40,9 @@ def test_nothing_is_approved_on_pictures_of_who_withdrew_since_the_datasite_was_
     with governed(tmp_path) as north:
         under_way, waiting = (north.submit(replace(PLAN, study=study)).request_id for study in ("under_way", "waiting"))
         north.book.approve(under_way, by="wu")
+        assert not north.book.card(waiting).finding
         withdraw_one_of(north)
+        assert "Patients withdrew" in north.book.card(waiting).finding and not north.book.card(under_way).finding
         with pytest.raises(RequestError, match=r"Patients withdrew.*Start the datasite again"):
             north.book.approve(waiting, by="wu")
         assert north.book.state_of(waiting) == ("pending", ""), "and its researcher hears nothing of it"
@@ -48,6 +50,7 @@ def test_nothing_is_approved_on_pictures_of_who_withdrew_since_the_datasite_was_
         assert stored_pictures(north.state, DatasiteConfig.from_toml(north.state.config)).dataset_version == 2
         served = publish_store(north.server, north.state.store, "pictures")
         north.book = RequestBook(north.server, served, north.books)
+        assert not north.book.card(waiting).finding
         north.book.approve(waiting, by="wu")
         held = north.books.ledger.held(waiting)
         assert held is not None and held.dataset_version == 2

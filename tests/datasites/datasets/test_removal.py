@@ -15,6 +15,7 @@ from support.books import ledger_of
 from support.versioned import SECRET, newest, numbers_in, people, pictures_of, reserve, run_round, take
 
 from datasites.assets.dataset_version import versions_of
+from datasites.assets.features import draw_features
 from datasites.assets.store import open_store
 from datasites.cli.program import main
 from datasites.config import DatasiteConfig
@@ -33,6 +34,7 @@ from datasites.state.kept_books import open_audit
 from datasites.state.version import write_version
 from policies.errors import ConfigError, DataError, StoreBroken
 from policies.ledger.reservations import NOTHING_LEFT
+from policies.plans.features import ScatteringSpec
 
 LEAST = versioned.LEAST
 
@@ -267,7 +269,55 @@ def test_the_command_reads_identifiers_from_a_file_and_names_who_had_seen_them(
     assert "Version 2 of 'pictures' is without 4 pictures" in told
     assert "study 'study-ran' of ada@example.org: 1 rounds had seen them in version 1, 1 gave a model" in told
     assert "Still under way, on that version: ran, waits" in told
+    assert "on this disk still, in version 1," in told and "dataset prune" in told
     assert "p3" not in told and "p4" not in told
+
+
+def test_a_removal_tells_which_versions_on_this_disk_have_pictures_of_theirs(state: StateFolder) -> None:
+    assert remove(state, 3).still_in == (1,)
+    assert remove(state, 4).still_in == (1, 2)
+    assert remove(state, 3).still_in == (1,), "said again where it is asked for again"
+    for request in ("ran", "waits"):
+        ledger_of(state).release(request, "done")
+    prune(state, "pictures")
+    assert remove(state, 4).still_in == ()
+
+
+def test_a_removal_names_the_features_that_the_new_version_has_not_yet(
+    state: StateFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = ScatteringSpec(24, 1)
+    draw_features(state.store / "pictures", spec)
+    named = tmp_path / "withdrawn.txt"
+    named.write_text("p3\n")
+    assert main(["dataset", "remove-patient", "--patients", str(named), "--state", str(state.path)]) == 0
+    told = capsys.readouterr().out
+    assert f"features that version 2 has not: {spec.key}. Compute them" in told
+    draw_features(state.store / "pictures@2", spec)
+    assert remove(state, 4).features == (spec.key,)
+    assert remove(state, 4).features == ()
+
+
+def test_what_an_ingest_had_read_of_who_withdraws_and_made_no_version_of_is_removed(
+    state: StateFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*args: object, **more: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(adding, "make_version", interrupted)
+        take(state, pictures_of(people(3), each=4))
+    unknown_before = np.array([26, 0, 0, 7], np.uint8).tobytes()
+
+    def on_disk() -> bool:
+        return any(unknown_before in file.read_bytes() for file in state.store.rglob("*.npy"))
+
+    assert on_disk()
+    with only_writer(state.path):
+        assert remove(state, 3).ingest_under_way, "its pictures are not taken from under it"
+    assert on_disk()
+    assert not remove(state, 3).ingest_under_way
+    assert not on_disk()
 
 
 # --- pruning ---

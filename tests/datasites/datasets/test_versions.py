@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from support import versioned
 from support.array_store import ArrayPicture, in_this_process, listing_of, pixels_of
-from support.versioned import newest, numbers_in, people, pictures_of, reserve, take
+from support.versioned import SECRET, newest, numbers_in, people, pictures_of, reserve, take
 
 from datasites.assets.dataset_version import all_versions, versions_of
+from datasites.assets.features import draw_features
 from datasites.assets.store import StoreManifest, open_store
 from datasites.datasets import adding, merging
 from datasites.datasets.adding import Ingest
@@ -25,6 +26,7 @@ from datasites.sources.dataset_settings import DatasetSettings
 from datasites.sources.listing import Listing
 from datasites.state.pseudonym_secret import pseudonym_secret
 from policies.errors import BudgetExceeded, ConfigError, DataError, StoreBroken
+from policies.plans.features import ScatteringSpec
 
 
 @pytest.fixture
@@ -45,6 +47,16 @@ def test_a_later_ingest_adds_what_is_new_as_a_version_beside_the_one_before(stat
     before = open_store(state.store / "pictures")
     before.verify()
     assert before.manifest == first.manifest and numbers_in(before) == set(range(12))
+
+
+def test_an_ingest_names_the_features_that_its_version_has_not_yet(state: StateFolder) -> None:
+    spec, told = ScatteringSpec(24, 1), list[str]()
+    draw_features(state.store / "pictures", spec)
+    asked = Asked(DatasetSettings(unit="patient"), SECRET, state.ingest_report, min_public_size=10, tell=told.append)
+    Ingest(state, asked, in_this_process).take(pictures_of(people(12)))
+    assert f"features that version 2 has not: {spec.key}. Compute them" in told[-1]
+    Ingest(state, asked, in_this_process).take(pictures_of(people(13)))
+    assert "features" not in told[-1]
 
 
 def test_the_same_pictures_again_make_no_version(state: StateFolder) -> None:
