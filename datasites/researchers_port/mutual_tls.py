@@ -27,6 +27,7 @@ from datasites.researchers_port.fair_share import FairShare
 from datasites.researchers_port.refusals import Refusals
 from datasites.web.exchanges import LEAVE_SECONDS
 from datasites.web.port_limits import PortLimits
+from datasites.web.stopping import ToldWhenStopping
 from policies.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -91,7 +92,7 @@ class MutualTlsServer(uvicorn.Server):
         """
         super().__init__(
             uvicorn.Config(
-                NamesPeer(FairShare(app, limits)),
+                ToldWhenStopping(NamesPeer(FairShare(app, limits))),
                 ws="none",
                 log_config=None,
                 log_level="warning",

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp
 
 from datasites.web.exchanges import BoundedProtocol
 from datasites.web.port_limits import PortLimits
+from datasites.web.stopping import ToldWhenStopping
 from policies.web.listening import listen as listen
 
 MAX_CONSOLE_CONNECTIONS = 64
@@ -63,7 +64,7 @@ def console_server(app: ASGIApp, limits: PortLimits, tls: ssl.SSLContext | None 
     """A server for the console; one without TLS is for loopback only, which the settings see to."""
     protocol: Any = type("ConsoleProtocol", (_ConsoleProtocol,), {"limits": limits})
     config = uvicorn.Config(
-        app,
+        ToldWhenStopping(app),
         http=protocol,
         ws="none",
         log_config=None,

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from policies import errors
-from policies.errors import ClocksDiffer, ConfigError, FederationError, SignInFailed, StoreBroken, WanwuError
+from policies.errors import (
+    ClocksDiffer,
+    ConfigError,
+    DatasiteUnreachable,
+    FederationError,
+    SignInFailed,
+    StoreBroken,
+    WanwuError,
+)
 from researcher.hospitals.secure_channel import httpx
 
 _AT_HOME = "That is for the hospital's own people to do: tell them."
+_NOT_FOR_LONG = (500, 502, 503, 504)
 
 
 def raise_answer(code: str, text: str) -> None:
@@ -27,7 +36,10 @@ def answered_error(answer: httpx.Response, *, datasite: str = "") -> WanwuError:
         named = datasite and isinstance(error, SignInFailed | ClocksDiffer)
         return type(error)(f"Datasite '{datasite}': {error.public}") if named else error
     except (ValueError, KeyError, TypeError, RecursionError):
-        return FederationError(f"The datasite answered with HTTP status {answer.status_code}.")
+        told = f"The datasite answered with HTTP status {answer.status_code}"
+        if answer.status_code in _NOT_FOR_LONG:  # its own errors say more: it is stopping, or a proxy speaks for it
+            return DatasiteUnreachable(f"{told}, as when it, or a proxy before it, stops or starts.")
+        return FederationError(f"{told}.")
 
 
 def _of_code(code: str, text: str) -> WanwuError:
