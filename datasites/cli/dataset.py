@@ -92,9 +92,7 @@ def prune(chosen: Chosen) -> None:
 def _tell_kept(done: Removal) -> None:
     """What of theirs is on the disk still, and what the new version has not."""
     if done.features:
-        from datasites.assets.features import FEATURES_WANTED
-
-        say(FEATURES_WANTED.format(features=", ".join(done.features), version=done.version))
+        say(done.features_wanted)
     if done.ingest_under_way:
         say("An ingest is under way that may have read pictures of theirs. Once it has ended, run this again.")
     if done.still_in:

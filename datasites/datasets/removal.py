@@ -16,7 +16,7 @@ from datasites.assets.dataset_version import (
     version_folder,
     versions_of,
 )
-from datasites.assets.features import left_behind
+from datasites.assets.features import FEATURES_WANTED, left_behind
 from datasites.assets.store import PictureStore, open_store
 from datasites.assets.withdrawn import Withdrawn, shown_of
 from datasites.audit_log.log import AuditLog
@@ -52,6 +52,11 @@ class Removal:
     features: tuple[str, ...]
     ingest_under_way: bool
     seen_by: tuple[StudyThatSaw, ...]
+
+    @property
+    def features_wanted(self) -> str:
+        """What to do about those features, in a sentence for the hospital's terminal; empty where there are none."""
+        return FEATURES_WANTED.format(features=", ".join(self.features), version=self.version) if self.features else ""
 
 
 def remove_patients(state: StateFolder, name: str, identifiers: Sequence[str], *, least: int) -> Removal:
