@@ -121,7 +121,7 @@ class _GroupNorm(torch.autograd.Function):
         ctx.call, ctx.groups, ctx.dtype = call, groups, inputs.dtype
         values = full(inputs)
         ctx.by_channel = _is_by_channel(values)
-        values = values if ctx.by_channel else values.contiguous()
+        values = values if ctx.by_channel else _line_by_line(values)
         rows, channels = values.shape[:2]
         size = math.prod(values.shape[2:])
         affine = call.affine(values.dtype)
@@ -145,6 +145,15 @@ def _is_by_channel(values: torch.Tensor) -> bool:
     """Whether a processor has the channels of a pixel side by side, so that nothing has to be copied to norm them."""
     apart = values.dim() == 4 and not values.is_contiguous() and not on_gpu(values)
     return apart and values.is_contiguous(memory_format=torch.channels_last)
+
+
+def _line_by_line(values: torch.Tensor) -> torch.Tensor:
+    """The same in torch's usual format, in its strides too.
+
+    A map of one pixel counts as contiguous in either format, and torch goes by its strides: in `channels_last` its
+    kernel for processors takes variances in which digits cancel, and of a group of two numbers most may.
+    """
+    return values.contiguous().flatten().view(values.shape)
 
 
 def _by_row_backward(

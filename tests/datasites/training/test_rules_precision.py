@@ -80,6 +80,31 @@ def test_what_float32_makes_of_many_norms_is_seen_and_is_not_the_rules() -> None
     assert distance(plain, exact) > 1e-6 * norm_of(exact)  # an order above float32's last place
 
 
+def test_maps_of_one_pixel_are_normed_alike_in_every_memory_format_to_the_last_bit() -> None:
+    torch.manual_seed(12)
+    model = nn.Sequential(nn.GroupNorm(32, 64), nn.Tanh(), nn.Flatten(), nn.Linear(64, 4))
+    pictures, labels = torch.randn(PICTURES, 64, 1, 1), torch.arange(PICTURES) % 4
+    beside = pictures.to(memory_format=torch.channels_last)
+    assert pictures.stride() != beside.stride() and pictures.is_contiguous() and beside.is_contiguous()
+    expected, got = (BookKeeping(model, FAR).clipped_sum(one, labels) for one in (pictures, beside))
+    assert all(torch.equal(one, other) for one, other in zip(expected, got, strict=True))
+    exact = BookKeeping(model.double(), FAR).clipped_sum(beside.double(), labels)
+    assert distance(got, exact) <= 1e-5 * norm_of(exact)
+
+
+@pytest.mark.parametrize("shape", [(64, 1, 1), (64, 4, 4), (64, 5)])
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last], ids=["contiguous", "channels_last"])
+def test_what_was_normed_may_be_changed_in_place(shape: tuple[int, ...], order: torch.memory_format) -> None:
+    torch.manual_seed(13)
+    pictures, labels = torch.randn(PICTURES, *shape), torch.arange(PICTURES) % 4
+    pictures = pictures.to(memory_format=order) if pictures.dim() == 4 else pictures
+    model = nn.Sequential(nn.GroupNorm(16, 64), nn.ReLU(), nn.Flatten(), nn.Linear(pictures[0].numel(), 4))
+    expected = BookKeeping(model, FAR).clipped_sum(pictures, labels)
+    model[1] = nn.ReLU(inplace=True)
+    got = BookKeeping(model, FAR).clipped_sum(pictures, labels)
+    assert all(torch.equal(one, other) for one, other in zip(expected, got, strict=True))
+
+
 def cancelling(positions: int, outputs: int, times: int) -> torch.Tensor:
     """Gradients of outputs that are alike but for signs, `times` as long together as their sum: (B, T, outputs)."""
     signs = torch.where(torch.arange(positions) < positions // 2, 1.0, -1.0) + 1 / times
