@@ -179,7 +179,7 @@ class Book:
         """
         for key, kept in self._kept.items():
             if self._announced[key] > 1:  # of gradients that add up, norms alone do not say how long the sum is
-                together = InstantiatedGradient(torch.stack([gradient.per_picture() for gradient in kept]).sum(0))
+                together = InstantiatedGradient(kept[0].per_picture())
                 self._kept[key] = [together]
                 self._count(key, together)
         if self._small:
@@ -220,7 +220,10 @@ class Book:
         return sums
 
     def _enter(self, parameter: torch.Tensor, gradient: PerSampleGradient) -> None:
-        self._kept.setdefault(id(parameter), []).append(gradient)
+        kept = self._kept.setdefault(id(parameter), [])
+        if kept:  # used again, as in each step of a recurrent layer: added at once, so that one sum is held, not all
+            gradient = InstantiatedGradient(kept.pop().per_picture() + gradient.per_picture())
+        kept.append(gradient)
         if self._announced[id(parameter)] == 1:
             self._count(id(parameter), gradient)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import weakref
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from torch import nn
 
 from datasites.training.book_keeping import BookKeeping, patches, product_sums
 from datasites.training.book_keeping import gram as gram_rules
+from datasites.training.book_keeping.book import Book, InstantiatedGradient
 from datasites.training.book_keeping.gram import gram, roundings, square_norms_of
 from policies.errors import PlanError
 
@@ -555,3 +557,22 @@ def test_patches_that_are_many_times_as_large_as_the_outputs_are_not_copied():
     assert not product_sums.copying_is_better(1, (5, 5), 6)
     assert not product_sums.copying_is_better(5, (3, 3), 64)
     assert not product_sums.copying_is_better(3, (3,), 64)
+
+
+def test_gradients_of_a_weight_that_is_used_again_and_again_are_not_all_held() -> None:
+    torch.manual_seed(0)
+    weight = nn.Parameter(torch.zeros(3, 4))
+    book = Book({"weight": weight}, pictures=PICTURES, views=1)
+    for _ in range(6):
+        book.announce(weight)
+    held, expected = [], torch.zeros(PICTURES, 3, 4)
+    for _ in range(6):
+        gradients = torch.randn(PICTURES, 3, 4)
+        expected += gradients
+        held.append(weakref.ref(gradients))
+        book.enter(weight, InstantiatedGradient(gradients))
+        del gradients
+    assert [one() for one in held] == [None] * 6
+    assert book.square_norms().sqrt().tolist() == pytest.approx(expected.flatten(1).norm(dim=1).tolist(), rel=1e-5)
+    (found,) = book.weighted_sums(torch.ones(PICTURES, dtype=torch.float64))
+    assert distance([found], [expected.sum(0)]) <= 1e-5 * norm_of([expected.sum(0)])
