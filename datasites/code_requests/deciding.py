@@ -159,8 +159,9 @@ class Deciding:
         """The request, what it takes in and lets out, and its card's digest; refused if it cannot be approved."""
         checked = self._read(request)
         self._books.limits.check(checked.plan, checked.dataset)
-        if self._books.approved_version(checked.request_id) is None:
-            check_consent(self._books.limits.withdrawn, checked.dataset)
+        if self._books.approvals.of_request(checked.request_id) is None:
+            begun = self._books.approved_version(checked.request_id) is not None
+            check_consent(self._books.limits.withdrawn, checked.dataset, begun=begun)
         self._books.epsilon(merged(plan_spend(checked.plan)))
         shapes = canonical_json(asdict(self._books.calculator.shapes(checked.plan)))
         return checked, shapes, sealed(checked.digest, shapes)
@@ -257,7 +258,7 @@ class Deciding:
     def _refuse(
         self, request: Any, checked: CanonicalRequest | None, decided: Outcome, votes: tuple[Vote, ...]
     ) -> None:
-        """Records a denial or a return, and tells it. The ledger is not touched."""
+        """Records a denial or a return, and tells it; what an interrupted approval reserved is free again."""
         if checked is None:
             decision = refused_unread(request, decided.decision, by=decided.by, reason=decided.reason)
         else:

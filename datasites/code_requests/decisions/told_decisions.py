@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import asdict
@@ -12,7 +13,7 @@ from datasites.approvals.votes import Outcome, Vote
 from datasites.code_requests.books import Books
 from datasites.code_requests.canonical import RequestReader
 from datasites.pysyft.context import admin_context
-from policies.errors import RequestUnknown
+from policies.errors import LedgerBroken, NotReserved, RequestUnknown
 from policies.plans.plan_json import canonical_json
 
 log = logging.getLogger(__name__)
@@ -31,9 +32,14 @@ class ToldDecisions:
         self._books.approvals.finish(str(request.id))
 
     def refused(self, request: Any, decided: Outcome, votes: tuple[Vote, ...]) -> None:
-        """The researcher reads the reason; the audit log keeps who voted how."""
+        """The researcher reads the reason; the audit log keeps who voted how.
+
+        What an approval that was interrupted reserved becomes free, unless the ledger cannot be read.
+        """
         with self._server.lock:
             self._server.services.request.undo(admin_context(self._server), request.id, decided.reason)
+        with contextlib.suppress(NotReserved, LedgerBroken):
+            self._books.ledger.release(request_id=str(request.id), reason=decided.reason)
         self._books.audit.write(
             f"request {decided.decision}",
             request=str(request.id),

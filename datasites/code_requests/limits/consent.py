@@ -11,12 +11,13 @@ from datasites.assets.withdrawn import holds_withdrawn
 from policies.errors import RequestError
 
 
-def check_consent(withdrawn: Path, dataset: PublishedDataset) -> None:
+def check_consent(withdrawn: Path, dataset: PublishedDataset, *, begun: bool = False) -> None:
     """Refuses to approve what would read pictures of patients who withdrew after the datasite was started.
 
     Args:
         withdrawn: The list of who withdrew.
         dataset: At the version that would be read.
+        begun: Whether an interrupted approval has reserved for that version, which is read whenever it is completed.
 
     Raises:
         RequestError: That version has pictures of such a patient.
@@ -26,6 +27,11 @@ def check_consent(withdrawn: Path, dataset: PublishedDataset) -> None:
         return
     kept = withdrawn.stat()
     if _reads_theirs(withdrawn, (kept.st_ino, kept.st_mtime_ns, kept.st_size), dataset.store):
+        if begun:
+            raise RequestError(
+                "The approval of this request was begun before patients withdrew, and it would still read their "
+                "pictures. Deny it, and let the researcher submit it again."
+            )
         raise RequestError(
             "Patients withdrew since this datasite was started, and the request would still read their pictures. "
             "Start the datasite again, then decide: it reads the version without them."

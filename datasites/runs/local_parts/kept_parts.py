@@ -18,7 +18,7 @@ from datasites.files.private_folder import sync_folder
 from datasites.runs.local_parts.round_part import RoundPart, disk_full_told
 from policies.contracts.weights import FiniteArrays, Malformed, Shapes, read_weights
 from policies.contracts.weights_file import canonical_size
-from policies.errors import RequestAltered
+from policies.errors import RequestAltered, StorageUnavailable
 from policies.ledger.ledger import Ledger
 from policies.ledger.reservations import NOTHING_LEFT
 from policies.plans.plan_json import sha256_text
@@ -29,6 +29,11 @@ _ASIDE = ".next-"
 _LOST = (
     "This hospital no longer has the part of the model that stays there, so no round of this request runs there any "
     "more. End it, and submit the plan again."
+)
+
+_UNREADABLE = (
+    "The hospital's disk cannot read the part of the model that stays there now. No round was run or charged. Ask "
+    "again later, or ask there."
 )
 
 
@@ -59,7 +64,8 @@ class LocalParts:
             Name → float32 array of its shape.
 
         Raises:
-            RequestAltered: A round has completed and no part of it is there, or it cannot be read.
+            RequestAltered: A round has completed and no part of it is there, or it is another.
+            StorageUnavailable: The disk does not let it be read now.
             LedgerBroken: The ledger does not verify.
         """
         completed = self._completed(request_id)
@@ -71,6 +77,8 @@ class LocalParts:
         try:
             return read_weights(found[0], shapes, max_bytes=canonical_size(shapes))
         except Malformed as error:
+            if isinstance(error.__cause__, OSError):  # as where no more files can be open: it may be there all the same
+                raise StorageUnavailable(_UNREADABLE, private=f"{found[0]}: {error}.") from error
             raise RequestAltered(_LOST, private=f"{found[0]} is not this study's local part: {error}.") from error
 
     @contextlib.contextmanager
@@ -84,7 +92,7 @@ class LocalParts:
 
         Raises:
             DiskFull: There is no room.
-            RequestAltered, LedgerBroken: As `last`.
+            RequestAltered, StorageUnavailable, LedgerBroken: As `last`.
         """
         begins, size = self.last(request_id, stays), canonical_size(stays)
         folder = self.of(request_id)

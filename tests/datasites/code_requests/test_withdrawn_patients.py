@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.governed import Governed, governed
 
 from datasites.assets.store import open_store
 from datasites.assets.withdrawn import Withdrawn
+from datasites.audit_log.log import AuditLog
 from datasites.code_requests.requests import RequestBook
 from datasites.config import DatasiteConfig
 from datasites.prepare import stored_pictures
@@ -56,3 +58,25 @@ def test_nothing_is_approved_on_pictures_of_who_withdrew_since_the_datasite_was_
         assert held is not None and held.dataset_version == 2
         assert served["pictures"].manifest.num_pictures == 79
         assert north.books.approved_version(under_way) == 1, "what was approved before keeps its version"
+
+
+def test_an_approval_that_was_interrupted_is_not_completed_on_pictures_of_who_withdrew_since(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*args: Any, **more: Any) -> None:
+        raise KeyboardInterrupt
+
+    with governed(tmp_path) as north:
+        request = north.submit(PLAN).request_id
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(AuditLog, "write", killed)  # what follows the reservation
+            north.book.approve(request, by="wu")
+        withdraw_one_of(north)
+        assert stored_pictures(north.state, DatasiteConfig.from_toml(north.state.config)).dataset_version == 2
+        north.book = RequestBook(north.server, publish_store(north.server, north.state.store, "pictures"), north.books)
+        with pytest.raises(RequestError, match=r"begun before patients withdrew.*Deny it"):
+            north.book.approve(request, by="wu")
+        assert north.book.state_of(request) == ("pending", "")
+        north.book.deny(request, by="wu", reason="Patients withdrew")
+        held = north.books.ledger.held(request)
+        assert held is not None and held.released is not None, "what was reserved for it is free again"

@@ -5,7 +5,9 @@ Models of five numbers, of which two stay: what each round begins with, leaves a
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 import stat
 from collections.abc import Callable, Iterator, Mapping
@@ -27,7 +29,7 @@ from datasites.runs.processes.job import Job
 from datasites.runs.turns import Turns
 from policies.contracts.outputs import take_update
 from policies.contracts.weights import canonical_bytes, read_weights
-from policies.errors import DiskFull, OutputRefused, RequestAltered, RunFailed, RunLost
+from policies.errors import DiskFull, OutputRefused, RequestAltered, RunFailed, RunLost, StorageUnavailable
 from policies.plans.training import ModelSpec, ServerSpec, TrainingPlan
 
 Weights = dict[str, np.ndarray]
@@ -282,6 +284,30 @@ def test_a_round_whose_local_part_is_not_there_any_more_is_refused_and_costs_not
     run = datasite.run(1)
     assert (run.state, run.code) == ("failed", RequestAltered.code) and "submit the plan again" in run.reason
     assert datasite.kinds == entries and datasite.fork_server.began == [0]
+
+
+def test_a_local_part_that_cannot_be_opened_now_is_there_once_it_can(
+    datasite: Datasite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask_and_run(datasite, 0, (1, 2, 3))
+    (part,) = parts(datasite)
+    datasite.ask_with(model((2, 2, 2), (0, 0)), 1)
+    entries, opened = list(datasite.kinds), os.open
+
+    def refused(path: Any, *arguments: Any, **more: Any) -> int:
+        if str(path) == str(part):
+            raise OSError(errno.EIO, "a private place")
+        return opened(path, *arguments, **more)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "open", refused)
+        datasite.execute(1)
+    run = datasite.run(1)
+    assert (run.state, run.code) == ("failed", StorageUnavailable.code) and "again later" in run.reason
+    assert datasite.kinds == entries
+    datasite.ask_with(model((2, 2, 2), (0, 0)), 1)
+    datasite.execute(1)
+    assert datasite.run(1).state == "done"
 
 
 def test_an_older_copy_of_the_files_goes_on_from_the_newest_part_that_it_has(datasite: Datasite) -> None:
