@@ -53,7 +53,8 @@ def catch_stops() -> None:
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     for over, slow in _running[:1]:
-        threading.Thread(target=_watch, args=(over, slow), daemon=True).start()
+        with contextlib.suppress(RuntimeError):  # of no further thread: it is interrupted all the same
+            threading.Thread(target=_watch, args=(over, slow), daemon=True).start()
     signal.default_int_handler(number, frame)
 
 

@@ -82,6 +82,18 @@ def test_an_interrupt_while_the_program_is_imported_is_one_line(
     assert capsys.readouterr().err == "Interrupted before anything was begun.\n"
 
 
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_what_may_begin_no_further_thread_is_interrupted_all_the_same(
+    stop: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    with pytest.raises(KeyboardInterrupt), stoppable():
+        signal.raise_signal(stop)
+
+
 def test_where_an_interrupt_is_ignored_it_stays_so() -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell has it for what runs in the background
     try:
