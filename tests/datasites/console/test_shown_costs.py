@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -73,6 +74,12 @@ def test_who_lowers_the_budget_below_what_is_reserved_is_told_what_goes_on() -> 
     kept = kept_beyond(books, 2.0)
     assert kept is not None and kept.studies == 1
     assert kept_beyond(books, 2.95) is None, "that holds it"
+    held = books.ledger.reservations()
+    open_one = next(one for one in held.values() if one.released is None)
+    held["without privacy"] = replace(open_one, request_id="without privacy", non_private=True)
+    books.ledger.reservations = lambda: held
+    kept = kept_beyond(books, 2.0)
+    assert kept is not None and kept.studies == 1, "one without privacy keeps nothing of the budget"
     change = {"name": "epsilon", "before": "8.0", "after": "2.0", "allows_more": False, "means": "Less."}
     answer = {"limits": {}, "changes": [change], "proposal": "", "people_needed": 1, "proposals": []}
     for told, expected in (
