@@ -374,6 +374,8 @@ class FlakyDisk:
         look = self.left.pop(0)
         if isinstance(look, OSError):
             raise look
+        if look is not None:
+            stream.read()  # a look that reads wrong is at the end of the file too
         return self.real(stream, name) if look is None else hashlib.sha256(look)
 
 
