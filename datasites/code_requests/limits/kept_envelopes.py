@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from datasites.code_requests.books import Books
+from policies.answers import rounded
 from policies.ledger.reservations import Reservation
 
 
@@ -24,10 +24,12 @@ class KeptEnvelopes:
     @property
     def told(self) -> str:
         """For who lowers the budget at a terminal."""
+        spent = rounded.cost(self.epsilon)
+        if not self.studies:
+            return f"Spent and reserved are epsilon {spent} already. No study is approved from then on."
         return (
-            f"Spent and reserved are epsilon {math.ceil(self.epsilon * 1000) / 1000:g} already. Approved studies that "
-            f"go on with what was reserved for them: {self.studies}; end those that are not to. No new one is "
-            "approved."
+            f"Spent and reserved are epsilon {spent} already. Approved studies that go on with what was reserved for "
+            f"them: {self.studies}; end those that are not to. No new one is approved."
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -42,7 +43,8 @@ def chart_of(days: Sequence[BudgetDay], total: float, today: str) -> Chart | Non
         return None
     begin = date.fromisoformat(days[0].day).toordinal()
     span = date.fromisoformat(max(today, days[-1].day)).toordinal() - begin + 1
-    most = 1.08 * max(total, *(one.charged for one in days))
+    highest = max(total, *(one.charged for one in days))
+    most = 1.08 * highest
 
     def across(day: str) -> float:
         return LEFT + (WIDTH - LEFT) * (date.fromisoformat(day).toordinal() - begin) / span
@@ -56,12 +58,18 @@ def chart_of(days: Sequence[BudgetDay], total: float, today: str) -> Chart | Non
             path += f"H{across(one.day):.1f}V{up(value):.1f}"
         return f"{path}H{WIDTH}V{up(0):.1f}Z"
 
-    marks = [total * part / 4 for part in range(5)]
     return Chart(
         charged=area([one.charged for one in days]),
         spent=area([one.spent for one in days]),
         limit=up(total),
-        ticks=tuple((up(mark), mark) for mark in marks),
+        ticks=tuple((up(mark), mark) for mark in _marks(highest)),
         first=days[0].day,
         last=max(today, days[-1].day),
     )
+
+
+def _marks(highest: float) -> list[float]:
+    """Round numbers from 0 to at most `highest`, at most five."""
+    tens = 10.0 ** math.floor(math.log10(highest / 5))
+    step = next(one * tens for one in (1, 2, 2.5, 5, 10) if highest / (one * tens) < 5)
+    return [step * part for part in range(5) if step * part < 1.0001 * highest]

@@ -8,7 +8,7 @@ from typing import Any
 
 from support.console_budgets import fake_ledger, hundredth
 
-from datasites.code_requests.limits.kept_envelopes import kept_beyond
+from datasites.code_requests.limits.kept_envelopes import KeptEnvelopes, kept_beyond
 from datasites.console.shown.review_card import bar
 from datasites.console.shown.tables import budget_table, limits_change, limits_table, request_table, run_table
 from datasites.review.review import Scope
@@ -80,6 +80,10 @@ def test_who_lowers_the_budget_below_what_is_reserved_is_told_what_goes_on() -> 
     books.ledger.reservations = lambda: held
     kept = kept_beyond(books, 2.0)
     assert kept is not None and kept.studies == 1, "one without privacy keeps nothing of the budget"
+    assert (
+        KeptEnvelopes(4.9981, 0).told
+        == "Spent and reserved are epsilon 5.00 already. No study is approved from then on."
+    )
     change = {"name": "epsilon", "before": "8.0", "after": "2.0", "allows_more": False, "means": "Less."}
     answer = {"limits": {}, "changes": [change], "proposal": "", "people_needed": 1, "proposals": []}
     for told, expected in (

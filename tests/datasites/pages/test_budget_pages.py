@@ -84,6 +84,18 @@ def test_a_chart_keeps_to_its_picture_and_steps_at_each_day() -> None:
     assert chart_of([], 8.0, "2026-01-21") is None
 
 
+@pytest.mark.parametrize(
+    ("total", "marks"),
+    [(3.0, [0, 2, 4]), (5.0, [0, 2, 4]), (7.0, [0, 2, 4, 6]), (10.0, [0, 2.5, 5, 7.5, 10]), (0.3, [0, 2, 4])],
+)
+def test_the_scale_of_a_chart_has_round_numbers_up_to_what_is_charged(total: float, marks: list[float]) -> None:
+    """Also where the total was lowered beneath what is charged, here 5."""
+    chart = chart_of([BudgetDay("2026-01-11", 2.0, 5.0)], total, "2026-01-21")
+    assert chart is not None
+    assert [mark for _, mark in chart.ticks] == pytest.approx(marks)
+    assert all(0 <= y <= HEIGHT for y, _ in chart.ticks)
+
+
 def test_what_was_charged_today_is_seen_today() -> None:
     today = BudgetDay("2026-01-21", 2.0, 4.0)
     first = chart_of([today], 8.0, "2026-01-21")
@@ -150,6 +162,19 @@ def test_who_lowers_the_budget_below_what_is_reserved_is_told_that_studies_go_on
         "end those that are not to. No new one is approved."
     )
     assert (told in shown) == (epsilon == "2")
+
+
+def test_who_lowers_the_budget_when_no_study_goes_on_is_not_told_of_any(
+    own_console: ConsoleOfFakes, context_of: Callable[..., BrowserContext]
+) -> None:
+    ledger = own_console.console.books.ledger
+    ended = {name: replace(one, released="the study is done") for name, one in ledger.reservations().items()}
+    ledger.reservations = lambda: ended
+    page = tab_of(own_console, context_of(java_script_enabled=False), ADMIN_NAME)
+    fill(page, "epsilon", "2", "")
+    shown = " ".join(page.locator("section[aria-labelledby=look]").inner_text().split())
+    assert "are epsilon 2.95 already. No study is approved from then on." in shown
+    assert "go on" not in shown
 
 
 def test_a_change_that_was_shown_of_another_value_is_not_made(
