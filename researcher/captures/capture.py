@@ -124,7 +124,8 @@ def _copied(module: nn.Module) -> nn.Module:
                 f"Layer {name!r} ({type(part).__name__}) does not know its size yet. Call the network once with a "
                 "picture before it is captured."
             )
-        if type(part).__name__ == "_SpectralNorm":
+        hooks = part._forward_pre_hooks.values()  # the older way to write it, torch.nn.utils.spectral_norm
+        if type(part).__name__ == "_SpectralNorm" or any(type(one).__name__ == "SpectralNorm" for one in hooks):
             raise GraphError(
                 f"Layer {name.partition('.parametrizations')[0]!r} is under spectral_norm, which keeps vectors between "
                 "steps. Use torch.nn.utils.parametrizations.weight_norm in its place; clipping bounds each step anyway."

@@ -95,5 +95,6 @@ def source_of(node: fx.Node) -> str:
 
 def place_of(node: fx.Node) -> str:
     """The operator and where it is written, for a refusal."""
-    source = source_of(node)
-    return f"{shown(node.target, most=80)}{f' at {source}' if source else ''}"
+    source, target = source_of(node), node.target
+    named = f"torch's {target._schema.name.split('::')[-1]}" if isinstance(target, torch._ops.OpOverload) else target
+    return f"{shown(named, most=80)}{f' at {source}' if source else ''}"

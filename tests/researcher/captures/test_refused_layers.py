@@ -175,6 +175,8 @@ UNFIT = nn.Sequential(nn.Conv2d(3, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
             nn.Sequential(parametrizations.spectral_norm(nn.Conv2d(3, 4, 3)), nn.Flatten()),
             r"Layer '0' is under spectral_norm.*\.weight_norm",
         ),
+        (nn.Sequential(nn.utils.spectral_norm(nn.Conv2d(3, 4, 3)), nn.Flatten()), "Layer '0' is under spectral_norm"),
+        (Network(lambda n, m: m[torch.randperm(m.shape[0])]), r"^torch's randperm at .*draws random numbers"),
     ],
 )
 def test_what_stops_a_network_is_told_in_words_and_torch_prints_nothing(
