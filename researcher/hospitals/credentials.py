@@ -92,6 +92,11 @@ class Credentials:
             raise ConfigError(
                 f"{path} is not UTF-8. Ask the hospital for the file again, or save it as UTF-8."
             ) from error
+        except IsADirectoryError as error:
+            raise ConfigError(
+                f"{path} is a folder, and credentials are files. Name the file in it, or all of them in quotes: "
+                f"'{path}/*.json'."
+            ) from error
         except OSError as error:
             raise ConfigError(
                 f"The credentials file {path} cannot be read ({error.strerror}). Run the command as whom it belongs "

@@ -316,6 +316,11 @@ def test_a_pattern_that_no_file_fits_is_told_as_one(tmp_path: Path) -> None:
         list(read_credentials(tmp_path / "*.json"))
 
 
+def test_a_folder_in_place_of_a_credentials_file_is_told_as_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"is a folder, and credentials are files\. .*/\*\.json'\."):
+        Credentials.from_file(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("given", "told"),
     [
