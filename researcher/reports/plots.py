@@ -193,10 +193,9 @@ def _write_cells(axes: Axes, matrix: np.ndarray, shares: np.ndarray) -> None:
     apart = 0.55 * size / 72 / inches if counted else 0.0
     for row, column in np.ndindex(classes, classes):
         share, count = shares[row, column], matrix[row, column]
-        colour = "white" if share > 0.55 else drawing.INK if count else drawing.FAINT
+        colour = "white" if share > 0.65 else drawing.INK if count else drawing.FAINT
         centred: dict[str, Any] = {"ha": "center", "va": "center"}
         said = f"{share:.0%}" if matrix[row].any() else "–"  # a share of no picture
         axes.text(column, row - apart, said, color=colour, fontsize=size, **centred)
         if counted:
-            pale = "#dbe8f5" if share > 0.55 else drawing.MUTED if count else drawing.FAINT
-            axes.text(column, row + 1.3 * apart, f"{count:,}", color=pale, fontsize=0.78 * size, **centred)
+            axes.text(column, row + 1.3 * apart, f"{count:,}", color=colour, fontsize=0.78 * size, **centred)

@@ -224,6 +224,23 @@ def test_a_confusion_matrix_of_many_classes_is_larger(tmp_path):
         assert picture.size == (1920, 1600)
 
 
+@pytest.mark.parametrize("percent", range(1, 101, 3))
+def test_shares_and_counts_of_a_confusion_matrix_stand_out_from_their_cells(percent):
+    """At least 3.9 between their luminances, as WCAG 2 counts contrast: no blue is further from both inks at once."""
+
+    def luminance(colour):
+        parts = np.array(mpl.colors.to_rgb(colour))
+        return np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4) @ (0.2126, 0.7152, 0.0722)
+
+    figure = plots.confusion(np.array([[percent, 100 - percent], [0, 1]]), ("cat", "dog"))
+    cell = luminance(plots.BLUES(percent / 100)[:3])
+    told = [text for text in figure.axes[0].texts if text.get_position()[0] == 0 and text.get_position()[1] < 0.5]
+    assert [text.get_text() for text in told] == [f"{percent}%", str(percent)]
+    for text in told:
+        darker, lighter = sorted((cell, luminance(text.get_color())))
+        assert (lighter + 0.05) / (darker + 0.05) > 3.9
+
+
 def test_a_study_without_privacy_has_no_privacy_plot(tmp_path):
     bare = study(privacy={"north": None, "south": None}, history=History([record(1, epsilon={})]))
     assert "privacy" not in plots.write_plots(tmp_path, bare)
