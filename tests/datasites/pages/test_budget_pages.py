@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -51,6 +52,18 @@ def test_the_budget_page_tells_spent_reserved_left_and_each_study(served: Consol
     ):
         assert told in page, told
     assert "The limits, and what waits" not in page
+
+
+def test_a_chart_of_one_day_names_it_once(own_console: ConsoleOfFakes) -> None:
+    def days() -> list[str]:
+        return re.findall(r"<text[^>]*>(\d{4}-\d\d-\d\d)<", asked(own_console, AUDITOR_NAME, "/budget").text)
+
+    ledger = own_console.console.books.ledger
+    assert len(days()) == 2
+    now = datetime.now(UTC).isoformat()
+    today = tuple(replace(one, at=now, hash=f"{number:064}") for number, one in enumerate(ledger.entries()))
+    ledger.entries = lambda: today
+    assert len(days()) == 1
 
 
 def test_below_a_bar_what_is_spent_is_never_too_little_and_what_is_left_never_too_much() -> None:
