@@ -10,7 +10,7 @@ from policies.answers.sentence import Sentence
 
 TOPICS: Mapping[str, str] = MappingProxyType(
     {
-        "refused": to_translate("Outside the limits"),
+        "refused": to_translate("Refused by the datasite"),
         "budget": to_translate("Over the budget"),
         "delta": to_translate("Delta"),
         "text": to_translate("A text that misleads"),
