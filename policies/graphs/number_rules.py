@@ -28,6 +28,11 @@ def _where(inputs: tuple[Value, ...], attributes: Attributes) -> Value:
     return result(inputs, *broadcast(inputs))
 
 
+def _condition(inputs: tuple[Value, ...], attributes: Attributes, made: Value) -> int:
+    """Numbers of what is chosen by, which the way back keeps as truth values."""
+    return inputs[0].numbers
+
+
 def _clamp(inputs: tuple[Value, ...], attributes: Attributes) -> Value:
     if attributes["low"] > attributes["high"]:
         raise Refusal(f"its low, {attributes['low']}, is above its high, {attributes['high']}")
@@ -99,6 +104,11 @@ _COMBINATIONS = {
     "multiply": "x y",
     "subtract": "x - y",
 }
+_COMPARISONS = {
+    "at_least": "1 where x is y or above, else 0; without a gradient",
+    "equal": "1 where x is y, else 0; without a gradient",
+    "greater": "1 where x is above y, else 0; without a gradient",
+}
 _REDUCTIONS = {
     "largest": "the largest number over the axes",
     "mean": "the mean over the axes",
@@ -111,8 +121,17 @@ _OVER: dict[str, Attribute] = {"axes": AXES, "keep": Flag()}
 NUMBER_RULES: dict[str, Operator] = {
     **{name: Operator(does, _ALIKE, _each_number) for name, does in _FUNCTIONS.items()},
     **{name: Operator(does, _TOGETHER, _combined, (2, 2)) for name, does in _COMBINATIONS.items()},
+    **{name: Operator(does, _TOGETHER, _combined, (2, 2), flat=(0, 1)) for name, does in _COMPARISONS.items()},
     **{name: Operator(does, _OTHERS, _reduced, attributes=_OVER) for name, does in _REDUCTIONS.items()},
     "affine": Operator("factor x + offset", _ALIKE, _each_number, attributes={"factor": Number(), "offset": Number()}),
+    "choose": Operator(
+        "y where x is not 0, else z; without a gradient of x",
+        _TOGETHER,
+        _combined,
+        (3, 3),
+        flat=(0,),
+        between=_condition,
+    ),
     "clamp": Operator("x within low and high", _ALIKE, _clamp, attributes={"low": Number(), "high": Number()}),
     "elu": Operator("x, or alpha (exp(x) - 1) below 0", _ALIKE, _each_number, attributes={"alpha": Number(0.0, 100.0)}),
     "gelu": Operator("x times the normal distribution's function", _ALIKE, _each_number, attributes={"tanh": Flag()}),

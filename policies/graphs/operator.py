@@ -64,6 +64,7 @@ class Operator:
         multiplications: For one picture.
         shared: Inputs that the engine reads once for all pictures, such as a layer's weight. Every other input that is
             trained and the same for all pictures gets a copy for each picture where it meets them.
+        flat: Inputs that the result has no gradient of, nearly everywhere.
         between: Numbers that it makes for one picture besides its result, which a backward pass may keep.
     """
 
@@ -74,4 +75,5 @@ class Operator:
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
     multiplications: Cost = one_each
     shared: tuple[int, ...] = ()
+    flat: tuple[int, ...] = ()
     between: Cost = nothing_more

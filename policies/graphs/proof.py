@@ -93,7 +93,7 @@ def prove(graph: Graph, limits: GraphLimits = LIMITS) -> Proof:
 
     Guarantees:
         If it returns, every operator is one of `OPERATORS`, its rule held for every batch size, all shapes are as
-        computed here, and all costs are within `limits`.
+        computed here, the logits have a gradient of every parameter, and all costs are within `limits`.
 
     Args:
         graph: As `read_graph` returned it.
@@ -105,6 +105,7 @@ def prove(graph: Graph, limits: GraphLimits = LIMITS) -> Proof:
     known = _beginnings(graph)
     walked = walk(graph.nodes, known, limits)
     _check_end(graph, walked.nodes[-1].value, walked.unused - {PICTURES})
+    _check_gradients(graph)
     weights = sum(known[_PARAMETER + name].numbers for name in graph.parameters)
     return Proof(graph, walked.nodes, walked.multiplications, walked.activation_numbers, weights)
 
@@ -150,6 +151,20 @@ def _beginnings(graph: Graph) -> dict[str, Value]:
     known = {PICTURES: Value((1, channels, height, width), batch=0)}
     known |= {_PARAMETER + name: Value(shape, trained=True) for name, shape in graph.parameters.items()}
     return known | known_constants(graph.constants)
+
+
+def with_gradient(nodes: Sequence[Node]) -> frozenset[str]:
+    """Names of what the last node has a gradient of, itself included: comparisons pass none on.
+
+    Args:
+        nodes: One at least, each of an operator of `OPERATORS`, reading what stands before it alone.
+    """
+    found = {f"node:{len(nodes) - 1}"}
+    for number in reversed(range(len(nodes))):
+        if f"node:{number}" in found:
+            flat = OPERATORS[nodes[number].operator].flat
+            found.update(name for place, name in enumerate(nodes[number].inputs) if place not in flat)
+    return frozenset(found)
 
 
 def known_constants(constants: Mapping[str, Constant]) -> dict[str, Value]:
@@ -205,6 +220,15 @@ def _check_end(graph: Graph, logits: Value, unused: AbstractSet[str]) -> None:
         raise GraphError(f"{shown(left[0], most=120)} is not used. A graph holds only what its logits are made of.")
     if not graph.parameters:
         raise GraphError("The graph has no trained parameter, so there is nothing to train.")
+
+
+def _check_gradients(graph: Graph) -> None:
+    reached = with_gradient(graph.nodes)
+    if still := [name for name in graph.parameters if _PARAMETER + name not in reached]:
+        raise GraphError(
+            f"Parameter {shown(still[0], most=120)!r} is only compared with, which has no gradient, so nothing would "
+            "train it. Make it a constant, with requires_grad=False, and capture the network again."
+        )
 
 
 def _place(number: int, node: Node) -> str:

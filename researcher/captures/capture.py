@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from datasites.training.graphs import GraphModel
 from datasites.training.models import load_weights
 from policies.errors import GraphError
 from policies.graphs.graph import Graph
-from policies.graphs.proof import Proof, prove
+from policies.graphs.proof import Proof, prove, with_gradient
 from policies.graphs.reading import read_graph
 from policies.untrusted_text import shown
 from researcher import atomic_file, weights_file
@@ -98,11 +98,27 @@ def capture(module: nn.Module, *, image_shape: tuple[int, int, int], num_classes
             large: where in its own source, and what to use instead.
     """
     model, notes = replace_layers(_copied(module).cpu().float().train(), image_shape)
-    translation = Translation(trace(model, image_shape))
-    graph = read_graph(translation.graph(image_shape, num_classes).to_json())
+    traced = trace(model, image_shape)
+    translation = Translation(traced)
+    drawn = translation.graph(image_shape, num_classes)
+    still = sorted(name for name in drawn.parameters if f"parameter:{name}" not in with_gradient(drawn.nodes))
+    if still:
+        trained_on = {node: name for node, name in traced.parameters.items() if name not in still}
+        translation = Translation(replace(traced, parameters=trained_on))
+        drawn = translation.graph(image_shape, num_classes)
+        many = (
+            "parameter that is only compared with is"
+            if len(still) == 1
+            else "parameters that are only compared with are"
+        )
+        notes.append(
+            f"{len(still)} {many} kept: {still[0]!r}{' first' if len(still) > 1 else ''}. A comparison has no gradient."
+        )
+    graph = read_graph(drawn.to_json())
     proof = prove(graph)
     trained = {name: parameter for name, parameter in model.named_parameters() if name in graph.parameters}
-    left = sorted(name for name, p in model.named_parameters() if p.requires_grad and name not in graph.parameters)
+    known = {*graph.parameters, *still}
+    left = sorted(name for name, p in model.named_parameters() if p.requires_grad and name not in known)
     if left:
         many = "parameter takes" if len(left) == 1 else "parameters take"
         notes.append(f"Left out: {len(left)} {many} no part in the logits, {left[0]!r} first.")

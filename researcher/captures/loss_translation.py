@@ -24,12 +24,10 @@ _KINDS = {"mean": MEAN, "sum": SUM}
 _LABELS = "the label comes as ones and zeros: multiply by it, and sum over the classes"
 _ADVICE = {
     "argmax": f"it has no gradient; {_LABELS}",
-    "bitwise_not": f"it compares; {_LABELS}",
     "gather": f"its index is made of a picture; {_LABELS}",
     "index": f"its index is made of a picture; {_LABELS}",
     "nll_loss_nd": f"its target is a number of a class; {_LABELS}",
     "one_hot": f"it is one already; {_LABELS}",
-    **dict.fromkeys(("eq", "ge", "gt", "le", "lt", "ne"), f"it compares, which has no gradient; {_LABELS}"),
 }
 _APART = (
     "it makes something of a sum over pictures, so that what one picture's loss is would depend on the others. Give a "

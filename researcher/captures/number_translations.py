@@ -84,25 +84,6 @@ def _square(call: Call) -> Ref:
     return call.add("multiply", call.value("self"), call.value("self"))
 
 
-def _where(call: Call) -> Ref:
-    if not isinstance(call.arguments["condition"], torch.Tensor):
-        raise Untranslatable("its condition is computed from the pictures. A condition must be a constant")
-    either = (_filling(call, name) for name in ("self", "other"))
-    return call.add("where", call.arguments["condition"], *either)
-
-
-def _filling(call: Call, name: str) -> Operand:
-    """A value to choose from; a number is one of float32."""
-    return torch.tensor(float(call.plain(name))) if _is_number(call.arguments[name]) else call.floats(name)
-
-
-def _masked_fill(call: Call) -> Ref:
-    mask, value = call.arguments["mask"], call.arguments["value"]
-    if not isinstance(mask, torch.Tensor) or isinstance(value, Ref):
-        raise Untranslatable("its mask is computed from the pictures. A mask must be a constant")
-    return call.add("where", mask, torch.as_tensor(value, dtype=torch.float32), call.value("self"))
-
-
 def _addcmul(call: Call) -> Ref:
     product = call.add("multiply", call.floats("tensor1"), call.floats("tensor2"))
     if call.plain("value") != 1:
@@ -233,7 +214,6 @@ NUMBERS: dict[str, Translate] = {
     "log_sigmoid": _log_sigmoid,
     "log_softmax": _along("log_softmax"),
     "logsumexp": _log_sum_exp,
-    "masked_fill": _masked_fill,
     "maximum": _both("maximum"),
     "mean": _over("mean"),
     "minimum": _both("minimum"),
@@ -254,6 +234,5 @@ NUMBERS: dict[str, Translate] = {
     "sum": _over("sum"),
     "var": _variance,
     "var_mean": _variance_and_mean,
-    "where": _where,
 }
 """Translations by the names of torch's operators."""

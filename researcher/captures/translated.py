@@ -52,14 +52,21 @@ class Call:
         arguments: By the names of torch's schema.
         like: Shape of the result and its axis of the pictures, where it is one value.
         parts: The same of each result, where there are several.
+        dtype: Of the result in torch, where it is one value.
     """
 
     def __init__(
-        self, writer: Writer, arguments: Mapping[str, Operand], like: Like | None, parts: Sequence[Like] = ()
+        self,
+        writer: Writer,
+        arguments: Mapping[str, Operand],
+        like: Like | None,
+        parts: Sequence[Like] = (),
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         self.writer = writer
         self.arguments = arguments
         self.parts = parts
+        self.dtype = dtype
         self._like = like
 
     @property

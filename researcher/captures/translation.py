@@ -13,6 +13,7 @@ from torch._ops import HigherOrderOperator
 from policies.errors import GraphError
 from policies.graphs.graph import Graph
 from researcher.captures.composed.advice import ADVICE
+from researcher.captures.composed.compared import CHOSEN, COMPARED, as_numbers, settle
 from researcher.captures.composed.functions import FUNCTIONS
 from researcher.captures.composed.parts import PARTS
 from researcher.captures.composed.places import place_of, source_of
@@ -30,8 +31,9 @@ from researcher.captures.writer import Operand, Ref, Writer
 
 _TRANSLATIONS = {
     **NUMBERS, **FUNCTIONS, **LAYERS, **PRODUCTS, **MOVES, **COPIES, **WINDOWS, **PARTS, **FILLED, **RECURRENT,
+    **COMPARED, **CHOSEN,
 }  # fmt: skip
-_COMPOSED = {*FUNCTIONS, *WINDOWS, *PARTS, *RECURRENT, "bilinear", "einsum", "tensordot"}
+_COMPOSED = {*CHOSEN, *FUNCTIONS, *WINDOWS, *PARTS, *RECURRENT, "bilinear", "einsum", "tensordot"}
 _SAME = {
     "alias", "clone", "contiguous", "dropout", "dropout_", "feature_dropout", "lift_fresh_copy", "type_as", "to",
     "_to_copy", "detach", "detach_", "alpha_dropout", "feature_alpha_dropout",
@@ -164,34 +166,33 @@ class Translation:
 
     def _called(self, node: fx.Node, name: str, arguments: Mapping[str, Operand]) -> Operand:
         self._writer.source = source_of(node)
-        if name in _SAME:
-            return self._same(node, name, arguments)
         if name == "scaled_dot_product_attention" and arguments.get("dropout_p"):
             self._tell_of_dropout(node)
         translate = _TRANSLATIONS.get(name)
-        if translate is None:
+        if translate is None and name not in _SAME:
             self._refuse(node, ADVICE.get(name, "it has no rule; docs/ref-graph-operators.md lists what has one"))
         value = node.meta["val"]
         like = size_of(value, node) if isinstance(value, torch.Tensor) else None
         parts = [size_of(one, node) for one in value] if isinstance(value, list | tuple) else []
-        before = self._writer.count
+        dtype = (value[0] if parts else value).dtype
+        before, call = self._writer.count, Call(self._writer, arguments, like, parts, dtype)
         try:
-            found = translate(Call(self._writer, arguments, like, parts))
+            found = translate(call) if translate else self._same(node, name, call)
+            if translate:
+                settle(call, name, found, of_floats=any(map(_is_floats, node.all_input_nodes)))
         except Untranslatable as error:
             self._refuse(node, str(error))
         if name in _COMPOSED and self._writer.count - before > 1:
             self._several[name] += 1
         return found
 
-    def _same(self, node: fx.Node, name: str, arguments: Mapping[str, Operand]) -> Operand:
-        value = next(iter(arguments.values()))
+    def _same(self, node: fx.Node, name: str, call: Call) -> Operand:
+        arguments, value = call.arguments, next(iter(call.arguments.values()))
         if name in ("detach", "detach_") and (not isinstance(value, Ref) or value.trained):
             self._refuse(node, _STOPPED)
         if "dropout" in name and arguments.get("p") and arguments.get("train", arguments.get("training", True)):
             self._tell_of_dropout(node)
-        if node.meta["val"].dtype != torch.float32:
-            self._refuse(node, f"it computes in {node.meta['val'].dtype}. Use float32 throughout")
-        return value
+        return as_numbers(call, value, node.args[0].meta["val"].dtype)  # type: ignore[union-attr]
 
     def _tell_of_dropout(self, node: fx.Node) -> None:
         self.notes.append(f"Dropout was taken out at {source_of(node)}: private training adds noise of its own.")
@@ -288,6 +289,11 @@ def _flat(values: Any) -> list[Operand]:
     for one in values:
         found += _flat(one) if isinstance(one, list | tuple) else [one]
     return found
+
+
+def _is_floats(node: fx.Node) -> bool:
+    value = node.meta.get("val")
+    return isinstance(value, torch.Tensor) and value.is_floating_point()
 
 
 def _is_symbol(value: Operand) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from policies.graphs.graph import PICTURES, Constant, Graph, Node
+from policies.graphs.operators import OPERATORS
 
 Operand = Any  # what a traced value is known as: a `Ref`, a tensor that is constant, a list of them, or a plain value
 
@@ -22,11 +23,15 @@ class Ref:
         name: As nodes read it.
         shape: Lengths; that of the pictures' axis for one picture.
         batch: The axis of the pictures, or None.
-        trained: Whether it depends on a trained parameter.
+        trained: Whether it has a gradient of a trained parameter.
+        truth: Whether each of its numbers is known to be 0 or 1, as truth values are written.
     """
 
-    def __init__(self, name: str, shape: Sequence[int], batch: int | None, *, trained: bool = False) -> None:
+    def __init__(
+        self, name: str, shape: Sequence[int], batch: int | None, *, trained: bool = False, truth: bool = False
+    ) -> None:
         self.name, self.shape, self.batch, self.trained = name, tuple(shape), batch, trained
+        self.truth = truth
 
     def sizes(self) -> list[Any]:
         """The shape as a graph's text has it."""
@@ -59,7 +64,9 @@ class Writer:
         """
         values = [self.read(one) for one in inputs]
         self._nodes.append(Node(operator, tuple(one.name for one in values), settings, self.source))
-        return Ref(f"node:{len(self._nodes) - 1}", *like, trained=any(one.trained for one in values))
+        flat = OPERATORS[operator].flat
+        trained = any(one.trained for place, one in enumerate(values) if place not in flat)
+        return Ref(f"node:{len(self._nodes) - 1}", *like, trained=trained)
 
     def read(self, value: Operand) -> Ref:
         """A value as a node reads it; a constant is written down."""

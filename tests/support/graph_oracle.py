@@ -19,6 +19,8 @@ _PLAIN = (
     *("softplus", "tanh"),
 )
 
+_COMPARED = ("at_least", "equal", "greater")
+
 
 def weighted(graph: Graph, seed: int) -> GraphModel:
     """The graph's model with weights of nobody, in float64."""
@@ -99,7 +101,9 @@ class RandomGraph:
         return self._add(operator, name, **settings.get(operator, {}))
 
     def _combine(self, name: str, value: Value, others: list[int]) -> str:
-        operator = self.draw.choice(["add", "subtract", "multiply", "maximum", "minimum", "divide", "where"])
+        operator = self.draw.choice(
+            ["add", "subtract", "multiply", "maximum", "minimum", "divide", "where", *_COMPARED, "choose", "choose"]
+        )
         shape = [1 if axis == value.batch or self.draw.random() < 0.4 else n for axis, n in enumerate(value.shape)]
         if self.draw.random() < 0.3:
             other = self._add("roll", name, axes=[others[0]], shifts=[1])
@@ -110,9 +114,24 @@ class RandomGraph:
             length = 1 if value.batch == len(value.shape) - 1 else value.shape[-1]
             mask = self.builder.constant("bool", (length,), [i % 2 == 0 for i in range(length)])
             return self._add("where", mask, name, other)
+        if operator in _COMPARED:  # and its own numbers beside, so that a gradient passes
+            steps = self._add(operator, name, self._add("affine", name, factor=-0.5, offset=0.1))
+            return self._add("add", self._add("multiply", steps, other), self._add("tanh", name))
+        if operator == "choose":
+            return self._chosen(name, other)
         if operator == "divide":
             other = self._add("affine", self._add("absolute", other), factor=1.0, offset=1.0)
         return self._add(operator, name, other)
+
+    def _chosen(self, name: str, other: str) -> str:
+        """By a comparison with a number, and one with a parameter or another place that must hold too."""
+        number = self.builder.constant("float32", (1,), [self.draw.choice([-0.2, 0.0, 0.3])])
+        condition = self._add("greater", name, number)
+        if self._either():
+            more = self._add(self.draw.choice(_COMPARED), other, self._add("sine", name))
+            condition = self._add("multiply", condition, more)
+        found = self._add("choose", condition, *self.draw.sample([name, other], 2))
+        return self._add("choose", self._add("greater", number, name), number, found) if self._either() else found
 
     def _along(self, name: str, value: Value, others: list[int]) -> str:
         axis = self.draw.choice(others)

@@ -96,6 +96,25 @@ def windows() -> Graph:
     return b.graph()
 
 
+def comparing() -> Graph:
+    """Choices by comparisons: with a number, a trained number for each channel, another place and the largest one."""
+    b = Builder()
+    maps, zero = b.convolution(PICTURES, "stem", 3, 8), b.constant("float32", (), [0.0])
+    bent = b.add("choose", b.add("greater", maps, zero), maps, b.add("affine", maps, factor=0.1, offset=0.0))
+    bound = b.parameter("bound", 8, 1, 1)
+    bounded = b.add("choose", b.add("at_least", bent, bound), bound, bent)
+    other = b.add("roll", bounded, axes=[3], shifts=[1])
+    both = b.add("multiply", b.add("greater", bounded, other), b.add("at_least", other, zero))
+    kept = b.add("add", bounded, b.add("multiply", both, other))
+    pooled = b.add("mean", kept, axes=[2, 3], keep=False)
+    largest = b.add("equal", pooled, b.add("largest", pooled, axes=[1], keep=True))
+    experts = b.add("multiply", b.linear(pooled, "experts", 8, 8), b.add("add", largest, pooled))
+    masked = b.parameter("weight", 4, 8)
+    pruned = b.add("choose", b.add("greater", b.add("absolute", masked), zero), masked, zero)
+    b.add("linear", experts, pruned, b.parameter("bias", 4))
+    return b.graph()
+
+
 def attention_of(*lead: int, image_shape: tuple[int, int, int] = (8, 8, 3)) -> Graph:
     """Attention with a mask, and pictures on the first of the axes before the last two.
 

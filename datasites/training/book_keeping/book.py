@@ -99,10 +99,13 @@ class Computed:
         self.value = value
         self.sources = sources
 
-    def back_to_sources(self, gradients: torch.Tensor) -> list[torch.Tensor]:
-        """Carries each picture's gradient, (B, *value.shape), back to the sources, (B, *source.shape) each."""
+    def back_to_sources(self, gradients: torch.Tensor) -> list[torch.Tensor | None]:
+        """Carries each picture's gradient, (B, *value.shape), back to the sources, (B, *source.shape) each.
+
+        A source that the value has no gradient to, as one that is compared with, gets None.
+        """
         arguments = (self.value, self.sources, gradients.to(self.value.dtype))
-        return list(torch.autograd.grad(*arguments, retain_graph=True, is_grads_batched=True))
+        return list(torch.autograd.grad(*arguments, retain_graph=True, is_grads_batched=True, allow_unused=True))
 
 
 class Book:
@@ -167,7 +170,8 @@ class Book:
             sources = self.computed[id(weight)]
             carried = sources.back_to_sources(gradient.per_picture())
             for source, gradients in zip(sources.sources, carried, strict=True):
-                self._enter(source, InstantiatedGradient(gradients.to(torch.float32)))
+                if gradients is not None:
+                    self._enter(source, InstantiatedGradient(gradients.to(torch.float32)))
         else:
             self._enter(weight, gradient)
 

@@ -27,6 +27,20 @@ def _over(function: Callable[..., torch.Tensor]) -> Function:
     return lambda a, inputs: function(inputs[0], dim=a["axes"], keepdim=a["keep"])
 
 
+def _compared(function: Callable[..., torch.Tensor]) -> Function:
+    """1 or 0 in place of true or false, in float32 whatever autocast computed with; no gradient passes."""
+
+    def compare(a: Attributes, inputs: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        wide = torch.promote_types(inputs[0].dtype, inputs[1].dtype)
+        return function(*inputs).to(torch.promote_types(wide, torch.float32))
+
+    return compare
+
+
+def _choose(a: Attributes, inputs: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    return torch.where(inputs[0] != 0, inputs[1], inputs[2])
+
+
 def _affine(a: Attributes, inputs: tuple[torch.Tensor, ...]) -> torch.Tensor:
     found = inputs[0] if a["factor"] == 1 else inputs[0] * a["factor"]
     return found + a["offset"] if a["offset"] else found
@@ -117,8 +131,10 @@ FUNCTIONS: dict[str, Function] = {
     "adaptive_average_pool2d": lambda a, inputs: F.adaptive_avg_pool2d(inputs[0], a["size"]),
     "add": _each(torch.add),
     "affine": _affine,
+    "at_least": _compared(torch.ge),
     "attention": _attention,
     "average_pool2d": _average_pool2d,
+    "choose": _choose,
     "clamp": lambda a, inputs: F.hardtanh(inputs[0], a["low"], a["high"]),  # the way back in a third of clamp's time
     "concatenate": lambda a, inputs: torch.cat(inputs, dim=a["axis"]),
     "conv2d": _conv2d,
@@ -126,10 +142,12 @@ FUNCTIONS: dict[str, Function] = {
     "cumulative_sum": lambda a, inputs: inputs[0].cumsum(a["axis"]),
     "divide": _each(torch.div),
     "elu": lambda a, inputs: F.elu(inputs[0], a["alpha"]),
+    "equal": _compared(torch.eq),
     "error_function": _each(torch.erf),
     "exponential": _each(torch.exp),
     "flip": lambda a, inputs: inputs[0].flip(a["axes"]),
     "gelu": lambda a, inputs: F.gelu(inputs[0], approximate="tanh" if a["tanh"] else "none"),
+    "greater": _compared(torch.gt),
     "group_norm": _group_norm,
     "hard_sigmoid": _each(F.hardsigmoid),
     "hard_swish": _each(F.hardswish),

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from policies.errors import GraphError
 from policies.graphs.limits import GraphLimits
-from policies.graphs.losses.loss_graph import INPUTS, LOSS_LIMITS, LossGraph
-from policies.graphs.proof import ProvedNode, known_constants, walk
+from policies.graphs.losses.loss_graph import INPUTS, LOSS_LIMITS, OUTPUT, LossGraph
+from policies.graphs.proof import ProvedNode, known_constants, walk, with_gradient
 from policies.graphs.values import Value, spelled
 from policies.untrusted_text import shown
 
@@ -40,7 +40,7 @@ def prove_loss(loss: LossGraph, limits: GraphLimits = LOSS_LIMITS) -> LossProof:
     Guarantees:
         If it returns, every operator is one of `OPERATORS`, its rule held for every batch size, all costs are within
         `limits`, nothing is trained in it, and its last node gives a number for each picture that is computed from
-        that picture's logits.
+        that picture's logits, and has a gradient of them.
 
     Args:
         loss: As `read_loss` returned it.
@@ -62,5 +62,10 @@ def prove_loss(loss: LossGraph, limits: GraphLimits = LOSS_LIMITS) -> LossProof:
         raise GraphError(
             f"{shown(left[0], most=120)} is not used in the loss. A loss is made of a picture's outputs and label, of "
             "findings also of which are known, and of nothing else."
+        )
+    if OUTPUT not in with_gradient(loss.nodes):
+        raise GraphError(
+            "The loss only compares the outputs, which has no gradient, so nothing would be trained by it. Make it of "
+            "the outputs themselves, and of comparisons only what chooses or weighs."
         )
     return LossProof(loss, walked.nodes, walked.multiplications, walked.activation_numbers)

@@ -8,7 +8,7 @@ _UNFILLED = (
 _FOURIER = "it computes with complex numbers, which no graph has. Multiply by constant tables of cosines and sines"
 _OWN_PLACES = "it moves each picture's pixels by numbers of its own. Leave it out"
 _SORTED = "what is sorted has no rule. Use the largest number, or attention"
-_STEPS = "it tells numbers apart in steps, which have no gradient. Use relu, clamp, maximum or sigmoid"
+_STEPS = "it tells numbers apart in steps, which have no gradient. Compare with a number, or use clamp or sigmoid"
 ADVICE: dict[str, str] = {
     "batch_norm": "it mixes the pictures of a batch. Use GroupNorm",
     **dict.fromkeys(("sort", "topk", "median", "kthvalue"), _SORTED),
@@ -16,17 +16,13 @@ ADVICE: dict[str, str] = {
     "conv_transpose1d": "it has no rule. Use ConvTranspose2d on maps of one row, or resizing and a convolution",
     "conv_transpose3d": "it has no rule: a picture has no depth. Use ConvTranspose2d",
     "copy": "it writes into a part of a value. Put the parts together with torch.cat, or use torch.where with a mask",
-    "index_put": "it writes into a part of a value. Put the parts together with torch.cat",
     "gather": "it picks other places for each picture. Pick by an index that is the same for all, or multiply",
     "empty": _UNFILLED,
     "new_empty": _UNFILLED,
     "empty_like": _UNFILLED,
-    **dict.fromkeys(("gt", "ge", "lt", "le", "eq", "ne", "argmax", "argmin", "round", "floor", "ceil"), _STEPS),
+    **dict.fromkeys(("argmax", "argmin", "round", "floor", "ceil"), _STEPS),
     "upsample_bicubic2d": "only nearest and bilinear resizing have rules. Use one of them",
     "_upsample_bilinear2d_aa": "only nearest and bilinear resizing have rules. Leave antialias out",
-    "sign": f"{_STEPS}; sign(x) * sqrt(abs(x)) is x / sqrt(abs(x) + eps)",
-    "hardshrink": _STEPS,
-    "threshold": _STEPS,
     **dict.fromkeys(("quantile", "nanquantile", "nanmedian", "msort", "argsort"), _SORTED),
     "prod": "a product of many numbers has no rule. Multiply them one by one, or take exp of the sum of logarithms",
     "view_as_complex": _FOURIER,

@@ -40,7 +40,8 @@ def repeated(node: fx.Node, name: str, arguments: Mapping[str, Operand], given: 
     function: Any = node.target
     one = function(*_for_one(given), **_for_one(named))
     shape, batch = size_of(node.meta["val"], node)
-    if batch is None or list(one.shape) != shape or (not one.is_floating_point() and name != "expand"):
+    told = one.is_floating_point() or one.dtype == torch.bool or name == "expand"
+    if batch is None or list(one.shape) != shape or not told:
         raise Untranslatable(ROWS)
     base = arguments.get("self")
     if isinstance(base, torch.Tensor) and name in ("expand", "repeat") and shape[batch] != 1:
@@ -55,14 +56,19 @@ def spread(writer: Writer, value: Repeated) -> Ref:
         Untranslatable: They are no numbers to compute with.
     """
     one, batch = value.one, value.batch
-    if not one.is_floating_point():
+    truth = one.dtype == torch.bool
+    if not one.is_floating_point() and not truth:
         raise Untranslatable(ROWS)
+    one = one.to(torch.float32)
     shape = list(one.shape)
     if shape[batch] == 1:
-        return writer.add("expand", [one], (shape, batch), shape=spelled(shape, batch))
-    apart = [*shape[:batch], 1, *shape[batch:]]
-    wide = writer.add("expand", [one.reshape(apart)], (apart, batch), shape=spelled(apart, batch))
-    return writer.add("reshape", [wide], (shape, batch), shape=spelled(shape, batch))
+        found = writer.add("expand", [one], (shape, batch), shape=spelled(shape, batch))
+    else:
+        apart = [*shape[:batch], 1, *shape[batch:]]
+        wide = writer.add("expand", [one.reshape(apart)], (apart, batch), shape=spelled(apart, batch))
+        found = writer.add("reshape", [wide], (shape, batch), shape=spelled(shape, batch))
+    found.truth = truth
+    return found
 
 
 def _filled(number: float | None) -> Translate:
@@ -71,9 +77,9 @@ def _filled(number: float | None) -> Translate:
     def translate(call: Call) -> Operand:
         fill = call.plain("fill_value") if number is None else number
         like: Like = call.like
-        if call.arguments.get("dtype") not in (None, torch.float32):
+        if call.dtype not in (torch.float32, torch.bool):
             raise Untranslatable(ROWS)
-        one = torch.full(like[0], float(fill))
+        one = torch.full(like[0], fill, dtype=call.dtype)
         return one if like[1] is None else Repeated(one, like[1])
 
     return translate

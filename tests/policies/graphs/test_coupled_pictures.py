@@ -67,6 +67,11 @@ def reshaped(value: str, *shape: Any) -> Coupling:
     return lambda b, v: b.add("reshape", v[value], shape=list(shape))
 
 
+def _across(b: Builder, v: dict[str, str]) -> str:
+    """Features with the pictures second, (1, B, 8)."""
+    return b.add("reshape", v["f"], shape=[1, ["B", 1], 8])
+
+
 SECOND = permuted("m", [1, 0, 2, 3])
 # All pictures' numbers in a row, and all pictures' channels as those of one.
 ROW = reshaped("f", ["B", 8])
@@ -274,6 +279,66 @@ COUPLED: dict[str, tuple[Coupling, str]] = {
         ),
         "merges pictures with the axes before them",
     ),
+    "greater than another picture": (
+        lambda b, v: b.add("greater", b.add("reshape", v["f"], shape=[["B", 1], 1, 8]), _across(b, v), source=SOURCE),
+        "lie on different axes",
+    ),
+    "the rank among pictures": (
+        lambda b, v: b.add(
+            "sum", b.add("at_least", _across(b, v), b.parameter("bound", 1, 1, 8)), axes=[1], keep=True, source=SOURCE
+        ),
+        "reduces over axis 1",
+    ),
+    "equal to another picture": (
+        lambda b, v: b.add("equal", _across(b, v), b.add("reshape", v["f"], shape=[["B", 1], 1, 8]), source=SOURCE),
+        "lie on different axes",
+    ),
+    "windows of a picture against pictures": (both("greater", "w", "f"), "must have length 1 there"),
+    "a bound for each of four pictures": (
+        lambda b, v: b.add("at_least", v["f"], b.constant("float32", (4, 8), [0.5] * 32), source=SOURCE),
+        "must have length 1 there",
+    ),
+    "above the numbers of all pictures": (
+        lambda b, v: b.add("at_least", v["f"], ROW(b, v), source=SOURCE),
+        "lie on different axes",
+    ),
+    "chosen by another picture": (
+        lambda b, v: b.add(
+            "choose",
+            b.add("greater", _across(b, v), b.parameter("bound", 8)),
+            *[b.add("reshape", v["f"], shape=[["B", 1], 1, 8])] * 2,
+            source=SOURCE,
+        ),
+        "lie on different axes",
+    ),
+    "chosen from another picture": (
+        lambda b, v: b.add(
+            "choose",
+            b.add("greater", b.add("reshape", v["f"], shape=[["B", 1], 1, 8]), b.parameter("bound", 8)),
+            b.constant("float32", (), [0.0]),
+            _across(b, v),
+            source=SOURCE,
+        ),
+        "lie on different axes",
+    ),
+    "chosen by windows of pictures": (
+        lambda b, v: b.add("choose", v["w"], v["f"], v["f"], source=SOURCE),
+        "must have length 1 there",
+    ),
+    "a choice for each of four pictures": (
+        lambda b, v: b.add("choose", b.constant("float32", (4, 1), [1.0, 0.0] * 2), v["f"], v["f"], source=SOURCE),
+        "must have length 1 there",
+    ),
+    "any of all pictures": (
+        lambda b, v: b.add(
+            "largest", b.add("greater", v["f"], b.parameter("bound", 8)), axes=[0], keep=True, source=SOURCE
+        ),
+        "reduces over axis 0",
+    ),
+    "how many pictures so far": (
+        lambda b, v: b.add("cumulative_sum", b.add("greater", v["f"], b.parameter("bound", 8)), axis=0, source=SOURCE),
+        "sums over axis 0",
+    ),
     "random numbers": (simple("dropout", "f"), "no operator of a graph"),
     "the batch size": (simple("size", "f"), "no operator of a graph"),
     "sorted pictures": (simple("sort", "f", axis=0), "no operator of a graph"),
@@ -320,7 +385,7 @@ def prove_so_far(builder: Builder) -> None:
 
 
 def test_there_are_more_than_thirty_kinds() -> None:
-    assert len(COUPLED) > 65
+    assert len(COUPLED) > 77
 
 
 def test_channels_of_all_pictures_side_by_side_stay_apart_where_each_is_taken_alone() -> None:

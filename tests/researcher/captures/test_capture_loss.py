@@ -66,6 +66,10 @@ CAPTURED: dict[str, Loss] = {
     "distances": lambda o, y: F.l1_loss(o.softmax(1), y, reduction="none").sum(1),
     "smooth": lambda o, y: F.smooth_l1_loss(o, 3 * y, beta=0.7),
     "Huber's": lambda o, y: F.huber_loss(o, 3 * y, delta=0.7),
+    "a margin by a comparison": lambda o, y: torch.where((2 * y - 1) * o < 1, 1 - (2 * y - 1) * o, 0.0).mean(),
+    "only what is not surely right": lambda o, y: (
+        F.binary_cross_entropy_with_logits(o, y, reduction="none") * ((o > 2) != (y == 1)).float()
+    ).sum(1),
     "binary": lambda o, y: F.binary_cross_entropy_with_logits(o, y, pos_weight=WEIGHTS),
 }
 
@@ -139,7 +143,8 @@ REFUSED: dict[str, tuple[Loss, str]] = {
     "by the number of pictures": (lambda o, y: (o * y).sum(1) * o.shape[0], "batch size"),
     "a choice by values": (lambda o, y: (o * y).sum(1) if o.sum() > 0 else o.sum(1), "cannot be traced"),
     "a class's number": (lambda o, y: F.nll_loss(o.log_softmax(1), y.argmax(1)), "the label comes as ones and zeros"),
-    "a comparison": (lambda o, y: ((o > 0).float() * y).sum(1), "it compares"),
+    "a comparison": (lambda o, y: ((o > 0).float() * y).sum(1), "only compares the outputs"),
+    "a comparison with another picture": (lambda o, y: (o * (o > o.flip(0)) * y).sum(1), "flips over axis 0"),
     "a stopped gradient": (lambda o, y: (o.detach() * y).sum(1), "stops a gradient"),
     "no gradient": (lambda o, y: (o.clamp(90, 91) * y).sum(1), "has no gradient"),
     "no label": (lambda o, y: o.square().sum(1), "label is not used"),
