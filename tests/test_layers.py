@@ -51,7 +51,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "policies.terminal": {"policies": "errors settings untrusted_text versions"},
     "policies.validate": {"policies": "errors untrusted_text"},
     "policies.plans": {"policies": "errors settings validate versions"},
-    "policies.graphs": {"policies": "errors plans untrusted_text validate"},
+    "policies.graphs": {"policies": "errors plans untrusted_text validate versions"},
     "policies.budget": {"policies": "errors plans validate"},
     "policies.answers": {"policies": "budget plans untrusted_text validate"},
     "policies.audit_picture": {"policies": "answers"},
@@ -242,7 +242,9 @@ HOUSE: dict[str, dict[str, str]] = {
     "researcher.exported": {"policies": "answers errors plans validate"},
     "researcher.weights_file": {"policies": "errors inside_folder", "researcher": "atomic_file"},
     "researcher.strategies": {"policies": "contracts errors validate", "researcher": "weights_file"},
-    "researcher.hospitals": {"policies": "answers contracts errors ledger plans untrusted_text validate versions"},
+    "researcher.hospitals": {
+        "policies": "answers contracts errors graphs ledger plans untrusted_text validate versions"
+    },
     "researcher.planning": {
         "policies": "answers budget errors graphs plans settings untrusted_text validate",
         "datasites": "training.engines training.models",

@@ -12,6 +12,7 @@ import numpy as np
 
 from policies.answers.hospital import DatasetSchema, HospitalAnswer
 from policies.errors import DatasiteNotTrusted, FederationError
+from policies.graphs.losses.needs import check_operators
 from policies.plans.picture_form import PictureForm
 from policies.plans.tokeniser import TextForm
 from policies.untrusted_text import in_one_form, shown
@@ -151,6 +152,7 @@ class Hospital:
         self._check_published(plan.dataset)
         if self.channel.release is not None:
             check_plan(plan, self.channel.release, self.name)
+            check_operators(plan, self.channel.release, self.name)
         asset = self._assets.get(plan.dataset)
         if asset is None:
             raise FederationError(
