@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+from torch.nn import functional
 
 from researcher.captures.translated import (
     WHERE_THE_LARGEST_IS,
@@ -31,10 +32,27 @@ def _conv2d(call: Call) -> Ref:
     stride, dilation, padding = pair(call.plain("stride")), pair(call.plain("dilation")), call.plain("padding")
     if isinstance(padding, str):
         value, padding = padded(call, value, weight, dilation, padding)
+    given = call.arguments["input"]
+    if isinstance(given, torch.Tensor) and value.name.startswith("constant:") and call.plain("groups") == 1:
+        return _convolved_constant(call, given, weight, (dilation, pair(padding), stride))
     inputs = [value, weight] if call.arguments["bias"] is None else [value, weight, call.value("bias")]
     return call.add(
         "conv2d", *inputs, stride=stride, padding=pair(padding), dilation=dilation, groups=call.plain("groups")
     )
+
+
+def _convolved_constant(call: Call, given: torch.Tensor, weight: Ref, form: tuple[list[int], ...]) -> Ref:
+    """A convolution of what no picture is in, as a code of positions: of its windows, a product of matrices."""
+    windows = functional.unfold(given.to(torch.float32), weight.shape[2:], *form)
+    shape = [weight.shape[0], windows.shape[1]]
+    rows = call.add("reshape", weight, like=(shape, None), shape=shape)
+    like: Like = ([windows.shape[0], weight.shape[0], windows.shape[2]], None)
+    found = call.add("matmul", rows, windows, like=like)
+    if call.arguments["bias"] is not None:
+        shift = [weight.shape[0], 1]
+        bias = call.add("reshape", call.value("bias"), like=(shift, None), shape=shift)
+        found = call.add("add", found, bias, like=like)
+    return call.add("reshape", found, shape=spelled(*call.like))
 
 
 def padded(call: Call, value: Ref, weight: Ref, dilation: list[int], padding: str) -> tuple[Ref, list[int]]:

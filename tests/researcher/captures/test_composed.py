@@ -29,6 +29,11 @@ def beside_coordinates(m: torch.Tensor) -> torch.Tensor:
     return torch.cat([m, *more, torch.zeros_like(m), torch.full_like(m[:, :1], 0.5)], dim=1)
 
 
+def coordinates() -> torch.Tensor:
+    """The same for all pictures, (1, 6, 8, 6)."""
+    return torch.linspace(-1, 1, 6 * 8 * 6).view(1, 6, 8, 6).sin()
+
+
 def in_two_blocks(n: Any, m: torch.Tensor) -> torch.Tensor:
     """Zeros of two rows for each picture, beside rows that are two for each picture."""
     windows = m.view(m.shape[0], 4, 2, 4, 6).transpose(1, 2).reshape(-1, 4, 24)
@@ -100,6 +105,11 @@ LINES: dict[str, Line] = {
     "a product with a vector": lambda n, m: tokens(m) @ n.vector,
     "a weight that is a product": lambda n, m: F.linear(tokens(m), n.matrix @ n.matrix.t()),
     "a layer of constants": lambda n, m: m.mean((2, 3)) + n.state(torch.arange(12.0).view(3, 4) / 12).mean(0),
+    "a convolution of a constant": lambda n, m: m + n.turned_back(coordinates()).repeat(m.shape[0], 1, 1, 1),
+    "a convolution of a constant with a wide kernel": lambda n, m: (
+        n.rows(m.flatten(2))[:, :4]
+        + F.conv2d(coordinates()[:, :4], n.stem.weight.repeat(1, 2, 1, 1)[:, :4], padding=1).mean((2, 3))[..., None]
+    ),
     "tensordot": lambda n, m: torch.tensordot(m, n.matrix, dims=([1], [0])),
     "einsum with dots": lambda n, m: torch.einsum("...hw,wk->...hk", m, n.matrix.new_ones(6, 2)) + m[..., :2],
     "einsum with a parameter": lambda n, m: torch.einsum("bnd,dk->bkn", tokens(m), n.matrix),

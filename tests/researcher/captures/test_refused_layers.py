@@ -30,7 +30,7 @@ REFUSED: dict[str, tuple[Line, str]] = {
     "a factor that makes no whole number": (lambda n, m: F.interpolate(m, scale_factor=1.3), "no whole number"),
     "uneven windows": (lambda n, m: F.adaptive_max_pool2d(m, 3), r"\[8, 6\] places \[3, 3\]"),
     "a place of the largest": (lambda n, m: m.max(dim=1)[1].float(), "where the largest"),
-    "steps": (lambda n, m: m * (m > 0), "in steps, which have no gradient"),
+    "steps": (lambda n, m: m.round(), "in steps, which have no gradient"),
     "parts that are written": (lambda n, m: written(m), "torch.cat"),
     "numbers of the batch size": (lambda n, m: m + m.new_full((m.shape[0], 1, 1, 1), m.shape[0]), "batch size"),
     "numbers of the batch size, of nothing": (lambda n, m: m + torch.full((m.shape[0], 1, 1, 1), m.shape[0]), "rows"),
@@ -77,7 +77,6 @@ REFUSED: dict[str, tuple[Line, str]] = {
         "kernel of its own for each picture",
     ),
     "complex numbers": (lambda n, m: torch.fft.rfft2(m).abs(), "complex numbers"),
-    "the sign of a number": (lambda n, m: m.sign() * m.abs().sqrt(), r"x / sqrt\(abs\(x\) \+ eps\)"),
     "windows that overlap": (
         lambda n, m: F.fold(F.unfold(m, 3, padding=1), (8, 6), 3, padding=1),
         "Let stride be kernel_size",
