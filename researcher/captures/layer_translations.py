@@ -34,16 +34,17 @@ def _conv2d(call: Call) -> Ref:
         value, padding = padded(call, value, weight, dilation, padding)
     given = call.arguments["input"]
     if isinstance(given, torch.Tensor) and value.name.startswith("constant:") and call.plain("groups") == 1:
-        return _convolved_constant(call, given, weight, (dilation, pair(padding), stride))
+        return _convolved_constant(call, given, weight, (tuple(dilation), tuple(pair(padding)), tuple(stride)))
     inputs = [value, weight] if call.arguments["bias"] is None else [value, weight, call.value("bias")]
     return call.add(
         "conv2d", *inputs, stride=stride, padding=pair(padding), dilation=dilation, groups=call.plain("groups")
     )
 
 
-def _convolved_constant(call: Call, given: torch.Tensor, weight: Ref, form: tuple[list[int], ...]) -> Ref:
+def _convolved_constant(call: Call, given: torch.Tensor, weight: Ref, form: tuple[tuple[int, ...], ...]) -> Ref:
     """A convolution of what no picture is in, as a code of positions: of its windows, a product of matrices."""
-    windows = functional.unfold(given.to(torch.float32), weight.shape[2:], *form)
+    dilation, padding, stride = form
+    windows = functional.unfold(given.to(torch.float32), weight.shape[2:], dilation, padding, stride)
     shape = [weight.shape[0], windows.shape[1]]
     rows = call.add("reshape", weight, like=(shape, None), shape=shape)
     like: Like = ([windows.shape[0], weight.shape[0], windows.shape[2]], None)

@@ -56,7 +56,8 @@ def _operand(call: Call, name: str) -> Operand:
 def _comparison(operator: str, *, turned: bool = False, not_so: bool = False) -> Translate:
     def translate(call: Call) -> Ref:
         names = ("other", "self") if turned else ("self", "other")
-        found = compared(call, *(_operand(call, name) for name in names), operator)
+        first, second = (_operand(call, name) for name in names)
+        found = compared(call, first, second, operator)
         return opposite(call, found) if not_so else found
 
     return translate
@@ -74,10 +75,10 @@ def _joined(operator: str, *, bits: bool) -> Translate:
     def translate(call: Call) -> Ref:
         if bits and call.dtype != torch.bool:
             raise Untranslatable(_OF_WHOLE_NUMBERS)
-        both = [truth_of(call, _operand(call, name)) for name in ("self", "other")]
+        first, second = (truth_of(call, _operand(call, name)) for name in ("self", "other"))
         if operator == "equal":
-            return opposite(call, compared(call, *both, "equal"))
-        return call.add(operator, *both)
+            return opposite(call, compared(call, first, second, "equal"))
+        return call.add(operator, first, second)
 
     return translate
 
