@@ -19,6 +19,7 @@ PRINTS = {
 }
 MAKES_RICH = {"policies/terminal/rich_terminal.py"}
 WRITES_STREAMS = {
+    "datasites/__main__.py",  # one sentence of its own, where nothing else is imported yet
     "datasites/datasets/samples/draw_sheet.py",  # a picture for the datasite's own process
     "datasites/runs/sandbox/confinement.py",  # JSON for the datasite's own process
     "datasites/runs/sandbox/gpu_trial.py",  # JSON for the datasite's own process

@@ -39,7 +39,7 @@ class Withdrawn:
         return mark in self.patients or shown_of(mark) in self.shown
 
     def staying(self, store: PictureStore, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Those of a store's rows that are nobody's who withdrew."""
+        """Those of a store's rows, int64 and (rows,) as those that are returned, that are nobody's who withdrew."""
         if store.sources is not None and self.sources:
             rows = rows[[store.sources[row].tobytes() not in self.sources for row in rows.tolist()]]
         if store.patients is not None and (self.patients or self.shown):
