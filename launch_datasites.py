@@ -96,7 +96,7 @@ def _print_overview(started: Sequence[DatasiteProcess], *, of: int) -> None:
         table.add_row(one.config.name, one.config.url, one.config.dataset.name)
     console = PlainConsole()
     console.print(table)
-    console.print("To hand to researchers, one file each (mode 0600):")
+    console.print("To hand to researchers, to each one file of these folders (mode 0600):")
     for one in started:
         console.print(f"  {one.state.credentials}/", soft_wrap=True)
     console.print(

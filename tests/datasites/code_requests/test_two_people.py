@@ -16,7 +16,7 @@ import pytest
 
 from datasites.approvals.votes import is_the_asker
 from policies.budget.limits import DatasetLimits, PrivacyBudget
-from policies.errors import BudgetExceeded, LedgerBroken, NotAllowed, RequestDenied, RequestError
+from policies.errors import BudgetExceeded, LedgerBroken, NotAllowed, NotReserved, RequestDenied, RequestError
 
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
     warnings.simplefilter("ignore")
@@ -57,7 +57,11 @@ class Book:
         self.while_reserving: Callable[[], None] = lambda: None
         self.events: list[str] = []
         self.details: list[dict[str, Any]] = []
-        self.limits = SimpleNamespace(current=DatasetLimits(approvals_needed=needed), check=lambda plan, manifest: None)
+        self.limits = SimpleNamespace(
+            current=DatasetLimits(approvals_needed=needed),
+            check=lambda plan, manifest: None,
+            withdrawn=folder / "withdrawn.json",
+        )
         self.approvals = Approvals(folder / "approvals.sqlite")
         books: Any = SimpleNamespace(
             limits=self.limits,
@@ -90,6 +94,8 @@ class Book:
         return SimpleNamespace(body=dict)
 
     def _release(self, request_id: str, reason: str) -> None:
+        if request_id not in self.reserved:
+            raise NotReserved(request_id)
         if self.disk_is_full:
             raise LedgerBroken("full")
         self.released.append(reason)

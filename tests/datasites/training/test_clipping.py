@@ -184,7 +184,7 @@ def test_channels_last_pictures_give_the_same_sum(engine, setting, name):
 
 def test_channels_last_pictures_give_the_same_sum_in_single_precision(engine, setting):
     """Where slopes do not jump: the formats round differently, so a number beside a kink may fall on either side."""
-    model, images, labels = without_kinks(setting[0]), *setting[1:]
+    model, images, labels = without_kinks(setting[0]), setting[1], setting[2]
     gradients = engine(model, 0.5)
     expected = gradients.clipped_sum(images, labels)
     got = gradients.clipped_sum(images.to(memory_format=torch.channels_last), labels)
