@@ -88,7 +88,8 @@ def test_deep_values_are_resized_before_they_are_rounded_once(case) -> None:
         deep = PictureForm(form.size, 1, form.resize, square_pixels=form.square_pixels, store_bits=bits)
         found = to_form(FilePixels(values, 4095.0, aspect), deep)
         assert found.dtype == (np.uint8 if bits == 8 else np.uint16)
-        assert np.abs(found - wanted).max() <= 0.6
+        # Rounded once; and Pillow has the box's edges in single precision, off by 2^-19 of a pixel along each side.
+        assert np.abs(found - wanted).max() <= 0.51 + (2**bits - 1) * 2**-18
 
 
 @settings(max_examples=60, deadline=None)
