@@ -10,7 +10,7 @@ import torch.nn.functional as F  # noqa: N812
 
 from datasites.training.book_keeping.book import Book, InstantiatedGradient
 from datasites.training.book_keeping.calls import check_rows, full, name_of, positions_by_picture
-from datasites.training.book_keeping.gram import GhostNorms, InnerProducts, gram, roundings
+from datasites.training.book_keeping.gram import GhostNorms, InnerProducts, lower_gram, roundings
 from datasites.training.dp_sgd.weighted_sums import full_precision, only_weighted
 from policies.errors import PlanError
 
@@ -103,7 +103,7 @@ class _Rows(GhostNorms):
     def inner_products(self) -> InnerProducts:
         """See `GhostNorms`."""
         same = (self._tokens[:, :, None] == self._tokens[:, None, :]).to(self._grad_output.dtype)
-        return InnerProducts(same, gram(self._grad_output), roundings(self._shape[1]))
+        return InnerProducts(same, lower_gram(self._grad_output, doubled=True), roundings(self._shape[1]))
 
     def per_picture(self) -> torch.Tensor:
         """See `PerSampleGradient`."""

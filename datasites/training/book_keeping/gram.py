@@ -20,6 +20,8 @@ _CHAIN = 64
 _JOINED = 1024
 # Products of inner products that are in float32 at one time, so that they stay in the processor's cache.
 _BLOCK = 1 << 17
+# Positions from which on half of a matrix of inner products is taken once; of fewer, calls take longer than they save.
+_MANY_POSITIONS = 64
 # Further units in the last place: the product of two inner products, and the squares of errors.
 _BESIDES = 4
 # What `CLIP_MARGIN` forgives a squared norm.
@@ -50,8 +52,9 @@ class InnerProducts:
     """What a layer's ghost norms are made of.
 
     Attributes:
-        inputs: float32, (B, T, T), inner products of a picture's inputs, as `gram` gives them.
-        grad_output: float32, (B, T, T), those of the gradients with respect to its outputs.
+        inputs: float32, (B, T, T), inner products of a picture's inputs, as `gram` or `lower_gram` gives them.
+        grad_output: float32, (B, T, T), those of the gradients with respect to its outputs, by `gram` or, doubled, by
+            `lower_gram`, as inputs from there need it.
         rounded: How far the inner products of both can be off together, in units in the last place: see `roundings`.
     """
 
@@ -100,18 +103,49 @@ def square_norms_together(layers: Sequence[InnerProducts]) -> torch.Tensor:
 
 def gram(vectors: torch.Tensor) -> torch.Tensor:
     """Inner products of all pairs of positions: (B, T, d) → (B, T, T). `roundings` tells how exact they are."""
-    first, *others = vectors.split(_JOINED, dim=2)
-    total = _joined(first)
-    for part in others:
-        total += _joined(part)
+    return _products(vectors, vectors)
+
+
+def lower_gram(vectors: torch.Tensor, *, doubled: bool = False) -> torch.Tensor:
+    """As `gram`, with zeros where a position of the first half is paired with one of the second.
+
+    Each such pair stands below the diagonal as well, so that a quarter of the multiplications is saved. Of few
+    positions it is the whole matrix.
+
+    Args:
+        vectors: float32, (B, T, d).
+        doubled: Whether a pair that stands there once counts twice, as one of two matrices has it whose product is
+            added up.
+
+    Returns:
+        float32, (B, T, T).
+    """
+    positions = vectors.shape[1]
+    if positions < _MANY_POSITIONS:
+        return gram(vectors)
+    half = (positions + 1) // 2
+    out = vectors.new_zeros(len(vectors), positions, positions)
+    out[:, :, :half] = _products(vectors, vectors[:, :half])
+    out[:, half:, half:] = _products(vectors[:, half:], vectors[:, half:])
+    if doubled:
+        out[:, half:, :half] *= 2.0
+    return out
+
+
+def _products(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """Inner products of positions: (B, T, d) and (B, S, d) → (B, T, S)."""
+    first, *others = zip(left.split(_JOINED, dim=2), right.split(_JOINED, dim=2), strict=True)
+    total = _joined(*first)
+    for parts in others:
+        total += _joined(*parts)
     return total
 
 
-def _joined(vectors: torch.Tensor) -> torch.Tensor:
-    first, *others = vectors.split(_CHAIN, dim=2)
-    total = torch.bmm(first, first.transpose(1, 2))
-    for part in others:
-        total.baddbmm_(part, part.transpose(1, 2))
+def _joined(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    first, *others = zip(left.split(_CHAIN, dim=2), right.split(_CHAIN, dim=2), strict=True)
+    total = torch.bmm(first[0], first[1].transpose(1, 2))
+    for one, other in others:
+        total.baddbmm_(one, other.transpose(1, 2))
     return total
 
 
@@ -136,7 +170,7 @@ def square_norms_of(inputs: torch.Tensor, grad_output: torch.Tensor, *, rounded:
         the result is not finite.
 
     Args:
-        inputs: float32, (B, T, T), inner products of a picture's inputs, as `gram` gives them.
+        inputs: float32, (B, T, T), inner products of a picture's inputs: see `InnerProducts`.
         grad_output: float32, (B, T, T), those of the gradients with respect to its outputs.
         rounded: How far the inner products of both can be off together, in units in the last place: see `roundings`.
             For all pictures, or float64, (B,).

@@ -10,7 +10,14 @@ import torch.nn.functional as F  # noqa: N812
 
 from datasites.training.book_keeping.book import Book, InstantiatedGradient, PerSampleGradient
 from datasites.training.book_keeping.calls import summed_over_views
-from datasites.training.book_keeping.gram import GhostNorms, InnerProducts, gram, roundings, writing_out_is_better
+from datasites.training.book_keeping.gram import (
+    GhostNorms,
+    InnerProducts,
+    gram,
+    lower_gram,
+    roundings,
+    writing_out_is_better,
+)
 from datasites.training.book_keeping.product_sums import (
     MOST_POSITIONS,
     SumOfOuterProducts,
@@ -101,9 +108,8 @@ def weight_gradient(call: ConvolutionCall, inputs: torch.Tensor, grad_output: to
     once = call.book.is_used_once(call.weight)
     if gradient.is_linear and grad_output[0, 0].numel() == 1 and call.book.views == 1 and once:
         return SumOfOuterProducts(inputs.flatten(1).unsqueeze(1), grad_output.flatten(1).unsqueeze(1))
-    if not once or not gradient.has_ghost_norm or gradient.writing_out_is_better():
-        return InstantiatedGradient(gradient.per_picture())
-    return gradient
+    written_out = not once or not gradient.has_ghost_norm or gradient.writing_out_is_better()
+    return InstantiatedGradient(gradient.per_picture()) if written_out else gradient
 
 
 class Patches(GhostNorms):
@@ -134,9 +140,8 @@ class Patches(GhostNorms):
 
     def writing_out_is_better(self) -> bool:
         """By the shapes alone."""
-        views, taps = self._call.book.views, math.prod(self._kernel)
+        positions, views, taps = self.positions, self._call.book.views, math.prod(self._kernel)
         channels, outputs = self._inputs.shape[1], self._grad_output.shape[1]
-        positions = self.positions
         if self._slides:
             pixels = views * math.prod(self._inputs.shape[2:])
             additions = _MULTIPLICATIONS_PER_ADDITION * taps if taps > 1 else 0
@@ -159,18 +164,18 @@ class Patches(GhostNorms):
         if _is_by_channel(self._inputs):
             depthwise = self._call.groups > 1
             return self._product() >= (_LARGE_ALONE_OF_OWN_CHANNELS if depthwise else _LARGE_ALONE_BY_CHANNEL)
-        few = self._inputs.shape[1] < _FEW_CHANNELS
-        return self._call.groups == 1 and self._product() >= (_LARGE_ALONE_WITH_FEW_CHANNELS if few else _LARGE_ALONE)
+        large = _LARGE_ALONE_WITH_FEW_CHANNELS if self._inputs.shape[1] < _FEW_CHANNELS else _LARGE_ALONE
+        return self._call.groups == 1 and self._product() >= large
 
     @property
     def is_linear(self) -> bool:
         """Whether it is a linear layer on each pixel."""
-        one_pixel = all(size == 1 for size in self._kernel) and self._slides and not any(self._call.padding)
+        one_pixel = math.prod(self._kernel) == 1 and self._slides and not any(self._call.padding)
         return one_pixel and self._call.groups == 1
 
     def inner_products(self) -> InnerProducts:
         """See `GhostNorms.inner_products`."""
-        grad_output = gram(self._by_picture(self._grad_output.flatten(2)))
+        grad_output = lower_gram(self._by_picture(self._grad_output.flatten(2)), doubled=True)
         channels, taps = self._inputs.shape[1], math.prod(self._kernel)
         patches = roundings(channels) + taps - 1 if self._slides else roundings(channels * taps)
         return InnerProducts(self._gram_of_patches(), grad_output, patches + roundings(self._grad_output.shape[1]))
@@ -179,18 +184,14 @@ class Patches(GhostNorms):
         """See `PerSampleGradient.per_picture`."""
         book, shape = self._call.book, self._call.shape
         if self.is_linear:
-            inputs, grad_output = (
-                self._by_picture(self._inputs.flatten(2)),
-                self._by_picture(self._grad_output.flatten(2)),
-            )
-            return torch.bmm(grad_output.transpose(1, 2), inputs).view(book.pictures, *shape)
+            pixels = (self._by_picture(rows.flatten(2)) for rows in (self._grad_output, self._inputs))
+            return torch.bmm(next(pixels).transpose(1, 2), next(pixels)).view(book.pictures, *shape)
         if book.views == 1 and self._is_large_alone():
             return self._one_after_the_other()
         if self._is_depthwise() and not self._has_own_kernel() and self.positions <= _MOST_SLID * book.views:
             return summed_over_views(self._slid().view(-1, *shape), book)
-        if self._call.groups == 1 and copying_is_better(
-            self._inputs.shape[1], self._kernel, self._grad_output.shape[1]
-        ):
+        channels, outputs = self._inputs.shape[1], self._grad_output.shape[1]
+        if self._call.groups == 1 and copying_is_better(channels, self._kernel, outputs):
             settings = (self._kernel, self._call.stride, self._call.padding, self._call.dilation)
             found = products_with_patches(self._inputs, self._grad_output, *settings)
             return summed_over_views(found, book).view(book.pictures, *shape)
@@ -258,12 +259,11 @@ class Patches(GhostNorms):
         return apart.reshape(book.pictures, book.views * positions, width)
 
     def _gram_of_patches(self) -> torch.Tensor:
-        """Inner products of all pairs of a picture's patches, float32, (B, T, T)."""
+        """Inner products of a picture's patches, float32, (B, T, T): what `InnerProducts` takes of the inputs."""
         if not self._slides:
             settings = (self._kernel, self._call.dilation, self._call.padding, self._call.stride)
-            return gram(self._by_picture(F.unfold(self._inputs, *settings)))
-        pixels = gram(self._by_picture(self._inputs.flatten(2)))
-        return self._summed_over_taps(pixels)
+            return lower_gram(self._by_picture(F.unfold(self._inputs, *settings)))
+        return self._summed_over_taps(gram(self._by_picture(self._inputs.flatten(2))))
 
     def _summed_over_taps(self, pixels: torch.Tensor) -> torch.Tensor:
         """From inner products of pixels to those of patches, which are sums of them."""

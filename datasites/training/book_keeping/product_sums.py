@@ -12,11 +12,17 @@ from datasites.training.book_keeping.gram import (
     MOST_CANCELLATION,
     GhostNorms,
     InnerProducts,
-    gram,
+    lower_gram,
     roundings,
     square_norms_of_one,
 )
-from datasites.training.dp_sgd.weighted_sums import TOGETHER, kept_bits, only_kept, square_norms
+from datasites.training.dp_sgd.weighted_sums import (
+    TOGETHER,
+    add_in_groups,
+    kept_bits,
+    only_kept,
+    square_norms,
+)
 
 # Additions in one product times the length, in bounds C, that what is added up can have on the way: rounding in
 # float32 then moves it by at most 2^-23 of this, 0.0026 C. See docs/explanation-floating-point.md.
@@ -26,6 +32,7 @@ MOST_POSITIONS = 1024
 # Numbers of a layer's inputs and outputs up to which they are put beside other layers': a call on so few takes longer
 # than its work.
 _FEW = 1 << 17
+_AT_ONCE = 1 << 18  # numbers of inputs that are multiplied in one go: they stay in the processor's cache
 # Of inputs; up to so many, oneDNN's weight gradient of a group for each picture takes two to three times as long as to
 # copy the patches and multiply matrices.
 MOST_CHANNELS = 4
@@ -144,7 +151,7 @@ class SumOfOuterProducts(GhostNorms):
         if self._inputs.shape[1] == 1:  # a single product is as long as its factors' lengths say
             return None
         rounded = roundings(self._inputs.shape[2]) + roundings(self._grad_output.shape[2])
-        return InnerProducts(gram(self._inputs), gram(self._grad_output), rounded)
+        return InnerProducts(lower_gram(self._inputs), lower_gram(self._grad_output, doubled=True), rounded)
 
     def square_norms(self) -> torch.Tensor:
         """See `PerSampleGradient.square_norms`."""
@@ -159,6 +166,8 @@ class SumOfOuterProducts(GhostNorms):
     def weighted_sum(self, factors: torch.Tensor) -> torch.Tensor:
         """See `PerSampleGradient.weighted_sum`."""
         rows, positions = (self._inputs, self._grad_output), self._inputs.shape[1]
+        if positions == 1 and len(factors) > TOGETHER and rows[1].shape[2] <= TOGETHER:
+            return _sum_of_single_products(*(each.squeeze(1) for each in rows), factors)
         return sum_of_products(*rows, factors, positions=positions, product=_product)
 
 
@@ -202,6 +211,17 @@ class ProductsBeside:
                 torch.mm(gradients, own, out=one)
             total = total.add_(found) if start else found.to(torch.float64, copy=True)
         return [part.view_as(one) for part, one in zip(total.split(sizes), out, strict=True)]
+
+
+def _sum_of_single_products(inputs: torch.Tensor, grad_output: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
+    """As `sum_of_products`, of many pictures' (B, d) and (B, p): (p, d). Takes fewer calls where rows are short."""
+    weights, kept = factors.to(grad_output.dtype), kept_bits(factors, grad_output.dtype)
+    together = TOGETHER * max(1, _AT_ONCE // (TOGETHER * max(1, inputs.shape[1])))
+    total = torch.zeros(grad_output.shape[1], inputs.shape[1], dtype=torch.float64, device=inputs.device)
+    parts = (rows.split(together) for rows in (inputs, grad_output, weights, kept))
+    for a, g, own, bits in zip(*parts, strict=True):
+        add_in_groups(total, only_kept(g, bits).mul_(own[:, None]), only_kept(a, bits))
+    return total
 
 
 def _square_lengths(rows: torch.Tensor, sizes: list[int]) -> torch.Tensor:

@@ -19,6 +19,7 @@ TOGETHER = 64
 # Numbers that are copied at once, so that the copy stays in the processor's cache.
 _BLOCK = 1 << 17
 _BLOCK_ON_A_GPU = 1 << 27  # where each launch costs, and nothing is cached
+_LEAST_WIDTH = 1024  # numbers of a row that are read in one go: fewer, and rows that lie far apart are read in bits
 _WHOLE = {4: torch.int32, 8: torch.int64}  # as many bits as a number of so many bytes
 # Where torch can be told, or tells itself, to multiply float32 numbers in fewer bits (TF32, bfloat16).
 _BACKENDS: tuple[Any, ...] = (
@@ -75,10 +76,12 @@ def square_norms(gradients: torch.Tensor) -> torch.Tensor:
         from datasites.training.gpu import rows as kernels
 
         return kernels.square_norms(rows)
-    width = max(1, _block(rows) // max(1, len(rows)))
-    total = rows.new_zeros(len(rows), dtype=torch.float64)
-    for part in rows.split(width, dim=1):
-        total += part.to(torch.float64, copy=True).square_().sum(dim=1)
+    block, total = _block(rows), rows.new_zeros(len(rows), dtype=torch.float64)
+    width = max(_LEAST_WIDTH, block // max(1, len(rows)))  # the same for all rows, so that each is added up alike
+    together = max(1, block // max(1, min(width, rows.shape[1])))
+    for some, sums in zip(rows.split(together), total.split(together), strict=True):
+        for part in some.split(width, dim=1):
+            sums.add_(part.to(torch.float64, copy=True).square_().sum(dim=1))
     return total
 
 
@@ -101,11 +104,34 @@ def weighted_sum(gradients: torch.Tensor, factors: torch.Tensor) -> torch.Tensor
 
         return kernels.weighted_sum(rows, weights).view(gradients.shape[1:])
     total = rows.new_zeros(rows.shape[1], dtype=torch.float64)
-    for part, own in zip(rows.split(TOGETHER), weights.split(TOGETHER), strict=True):
-        width, kept = max(1, _block(rows) // max(1, len(part))), kept_bits(own, rows.dtype)
+    width = max(1, _block(rows) // max(1, min(len(rows), TOGETHER)))
+    together = TOGETHER * max(1, width // max(1, rows.shape[1]))
+    for part, own in zip(rows.split(together), weights.split(together), strict=True):
+        kept = kept_bits(own, rows.dtype)
         for sums, numbers in zip(total.split(width), part.split(width, dim=1), strict=True):
-            sums.add_(own @ only_kept(numbers, kept))
+            add_in_groups(sums, own[:, None], only_kept(numbers, kept))
     return total.view(gradients.shape[1:])
+
+
+def add_in_groups(total: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> None:
+    """Adds the product of two matrices to `total`: pictures in float32, `TOGETHER` at a time, and these in float64.
+
+    Args:
+        total: float64, (p, d), or (d,) where p is 1.
+        left: float32, (B, p).
+        right: float32, (B, d).
+    """
+    rest, found = len(left) % TOGETHER, []
+    whole = len(left) - rest
+    if whole > TOGETHER:
+        groups = (rows[:whole].unflatten(0, (-1, TOGETHER)) for rows in (left, right))
+        found.append(torch.bmm(next(groups).transpose(1, 2), next(groups)).sum(dim=0, dtype=torch.float64))
+    elif whole:
+        found.append(left[:whole].t() @ right[:whole])
+    if rest:
+        found.append(left[whole:].t() @ right[whole:])
+    for one in found:
+        total.add_(one.view(total.shape))
 
 
 def _has_kernels(rows: torch.Tensor) -> bool:

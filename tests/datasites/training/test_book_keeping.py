@@ -14,7 +14,7 @@ from torch import nn
 from datasites.training.book_keeping import BookKeeping, patches, product_sums
 from datasites.training.book_keeping import gram as gram_rules
 from datasites.training.book_keeping.book import Book, InstantiatedGradient
-from datasites.training.book_keeping.gram import gram, roundings, square_norms_of
+from datasites.training.book_keeping.gram import gram, lower_gram, roundings, square_norms_of
 from policies.errors import PlanError
 
 PICTURES, CLASSES = 5, 3
@@ -532,6 +532,18 @@ def test_norms_of_ordinary_terms_get_nothing_added():
     true = torch.bmm(grad_output.double().transpose(1, 2), inputs.double()).square().sum((1, 2))
     found = square_norms_of(gram(inputs), gram(grad_output), rounded=roundings(50) + roundings(30))
     assert torch.allclose(found, true, rtol=1e-6)
+
+
+@pytest.mark.parametrize("positions", [63, 64, 65, 130])
+def test_pairs_of_positions_that_are_taken_once_count_twice(positions):
+    torch.manual_seed(7)
+    inputs, grad_output = torch.randn(3, positions, 11), torch.randn(3, positions, 5)
+    true = torch.bmm(grad_output.double().transpose(1, 2), inputs.double()).square().sum((1, 2))
+    once = lower_gram(inputs), lower_gram(grad_output, doubled=True)
+    rounded = roundings(11) + roundings(5)
+    assert torch.allclose(square_norms_of(*once, rounded=rounded), true, rtol=1e-6)
+    assert torch.allclose(square_norms_of(gram(inputs), once[1], rounded=rounded), true, rtol=1e-6)
+    assert (not once[0][:, 0, -1].any()) == (positions >= 64)
 
 
 @pytest.mark.parametrize("views", [1, 2])
