@@ -120,7 +120,7 @@ def _options() -> list[click.Parameter]:
 
 def _settings() -> list[click.Parameter]:
     """Settings that runs take from their plan."""
-    from policies.plans.training import RunSpec
+    from policies.plans.rounds.run_spec import RunSpec
     from policies.settings import declared
 
     return [option_of(declared(RunSpec)[name], choices=()) for name in ("engine", "device")]

@@ -9,7 +9,6 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Annotated, Any, NoReturn, get_args, get_origin, get_type_hints
 
 from policies.errors import PlanError
@@ -175,5 +174,8 @@ def as_people_write(value: object) -> str:
         return (" to " if of_numbers else ", ").join(map(as_people_write, value))
     if not isinstance(value, float):
         return str(value)
-    in_digits = value == 0 or abs(value) >= _IN_DIGITS
-    return f"{Decimal(repr(value)):f}".removesuffix(".0") if in_digits else written(value, whole=True)
+    if value and abs(value) < _IN_DIGITS:
+        return written(value, whole=True)
+    from decimal import Decimal  # which a help of a command need not wait for
+
+    return f"{Decimal(repr(value)):f}".removesuffix(".0")

@@ -47,8 +47,10 @@ HEAVY = {
     *("torch", "syft", "numpy", "opacus", "pandas", "scipy", "matplotlib", "timm", "torchvision", "sklearn"),
     *("pydantic", "fastapi", "uvicorn", "httpx", "requests", "rich", "cryptography", "sqlite3", "asyncio", "logging"),
     *("zstandard", "safetensors", "PIL", "jinja2", "pydicom", "nibabel", "openpyxl", "pyarrow"),
-    *("pathlib", "tomllib", "hashlib", "secrets", "subprocess", "ipaddress"),
+    *("pathlib", "tomllib", "hashlib", "secrets", "subprocess", "ipaddress", "decimal"),
 }
+# What only helps need that list a plan's settings, all of them the researcher's.
+OF_A_PLAN = "policies.plans.training"
 HELPS = """
 import contextlib, io, json, sys
 sys.path[:0] = [{project!r}]
@@ -64,7 +66,7 @@ for part in (launch_datasites, hospital, checks, study):
     for words in {words!r}[program.name]:
         with contextlib.redirect_stdout(io.StringIO()):
             status = run(program, [*words, "--help"])
-        found[" ".join([program.name, *words])] = [status, sorted({{name.split(".")[0] for name in sys.modules}})]
+        found[" ".join([program.name, *words])] = [status, sorted({{name.split(".")[0] for name in sys.modules}} | set(sys.modules))]
 print(json.dumps(found))
 """
 
@@ -89,6 +91,8 @@ def test_no_help_imports_what_is_slow() -> None:
     assert len(found) > 40
     assert {command: status for command, (status, _) in found.items() if status} == {}
     assert {command: sorted(HEAVY & set(loaded)) for command, (_, loaded) in found.items() if HEAVY & set(loaded)} == {}
+    with_plans = [command for command, (_, loaded) in found.items() if OF_A_PLAN in loaded]
+    assert [command for command in with_plans if "researcher" not in command] == []
 
 
 def test_a_help_is_whole_although_its_process_ends_at_once() -> None:

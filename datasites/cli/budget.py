@@ -7,7 +7,6 @@ from typing import Any
 
 from datasites.cli import console
 from datasites.cli.commands import Chosen, HospitalCommands, identifier, tell
-from policies.answers.limit_values import read_limit
 from policies.errors import ConfigError
 from policies.terminal.commands import argument, option
 
@@ -46,6 +45,8 @@ def _show(chosen: Chosen, answer: Any, *, changed: bool) -> None:
 
 
 def _assignment(text: str) -> tuple[str, Any]:
+    from policies.answers.limit_values import read_limit
+
     name, _, value = text.partition("=")
     try:
         return name, read_limit(value)

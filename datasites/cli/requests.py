@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from datasites.cli import console
 from datasites.cli.commands import Chosen, HospitalCommands, identifier, tell
 from datasites.cli.state_option import chosen_state
-from policies.answers import rounded
 from policies.errors import ConfigError
 from policies.terminal.commands import argument, option, path, switch
 
@@ -149,13 +148,15 @@ def ask(chosen: Chosen, *, request: str, text: str) -> None:
 
 def end(chosen: Chosen, *, request: str, reason: str) -> None:
     """Ends an approved request; its unused budget becomes free."""
+    from policies.answers.rounded import left
+
     ended = console.call(chosen, "POST", f"/requests/{request}/end", {"reason": reason})
     tell(
         chosen,
         ended,
         f"Ended {ended['id'][:8]}, study '{ended['study']}' of {ended['researcher']}: {ended['reason']}",
         f"{ended['rounds_run']} of {ended['rounds']} rounds were charged and stay so. Of '{ended['dataset']}' epsilon "
-        f"{rounded.left(ended['epsilon_left'])} is left, {rounded.left(ended['epsilon_freed'])} more than before.",
+        f"{left(ended['epsilon_left'])} is left, {left(ended['epsilon_freed'])} more than before.",
     )
 
 
@@ -196,7 +197,9 @@ def _decided(card: Mapping[str, Any], told: str) -> str:
 def _cost(card: Mapping[str, Any]) -> str:
     if card["epsilon"] is None:
         return "without differential privacy"
-    return f"epsilon {rounded.cost(card['epsilon'])} reserved at delta {rounded.number(card['delta'])}"
+    from policies.answers.rounded import cost, number
+
+    return f"epsilon {cost(card['epsilon'])} reserved at delta {number(card['delta'])}"
 
 
 def add_commands(commands: HospitalCommands) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 import click
 
 from policies.terminal.printing import say
-from policies.versions import protocol, releases
 
 
 def version_option(*more: Callable[[], str]) -> click.Option:
@@ -20,6 +19,8 @@ def version_option(*more: Callable[[], str]) -> click.Option:
     def tell(context: click.Context, option: click.Parameter, given: bool) -> None:
         if not given or context.resilient_parsing:
             return
+        from policies.versions import protocol, releases
+
         spoken = " and ".join(map(str, protocol.PROTOCOLS))
         say(", ".join([f"Wanwu {releases.own()}", f"protocol {spoken}", *(one() for one in more)]))
         context.exit()

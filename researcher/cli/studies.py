@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from policies.answers import rounded
-from policies.answers.requests import with_reason
 from policies.terminal.commands import option, path
 from policies.terminal.printing import say
 from researcher.cli.access import Missing, connect, credentials_option
@@ -46,6 +44,7 @@ def _tell_of_gram(plan: TrainingPlan) -> None:
 
 def status(*, credentials: Sequence[str], out: Path) -> None:
     """Shows what the hospitals decided, how many rounds are done, and which a hospital was missing from, and why."""
+    from policies.answers.requests import with_reason
     from researcher.studies.checkpoints import load_state
     from researcher.studies.study import Study
 
@@ -183,6 +182,7 @@ def first_weights(
 
 def _planned(federation: Federation, dataset: str | None, chosen: StudySettings) -> tuple[TrainingPlan, str]:
     """The plan, and what it costs in words; where a hospital's budget hardly holds it is said."""
+    from policies.answers.rounded import at_delta
     from researcher.planning.planning import make_plan, study_epsilon
     from researcher.planning.shortages import shortages
 
@@ -192,7 +192,7 @@ def _planned(federation: Federation, dataset: str | None, chosen: StudySettings)
     epsilon = study_epsilon(plan)
     if epsilon is None or plan.privacy is None:
         return plan, "without differential privacy"
-    return plan, rounded.at_delta(epsilon, plan.privacy.delta)
+    return plan, at_delta(epsilon, plan.privacy.delta)
 
 
 def _submit(federation: Federation, out: Path, plan: TrainingPlan, cost: str, *, begun: Mapping[str, Any]) -> Study:
