@@ -66,7 +66,8 @@ for part in (launch_datasites, hospital, checks, study):
     for words in {words!r}[program.name]:
         with contextlib.redirect_stdout(io.StringIO()):
             status = run(program, [*words, "--help"])
-        found[" ".join([program.name, *words])] = [status, sorted({{name.split(".")[0] for name in sys.modules}} | set(sys.modules))]
+        loaded = sorted({{name.split(".")[0] for name in sys.modules}} | set(sys.modules))
+        found[" ".join([program.name, *words])] = [status, loaded]
 print(json.dumps(found))
 """
 
