@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_BLOCK_BYTES = 1 << 22
+from datasites.assets.read_rows import blocks
+
 DIGEST_BYTES = 32
 
 
@@ -32,9 +33,12 @@ def fingerprint(images: NDArray[np.uint8] | NDArray[np.uint16]) -> str:
     changes it, so it recognises a copy, not an overlap.
 
     Args:
-        images: uint8 or uint16, (N, H, W, C).
+        images: uint8 or uint16, (N, H, W, C); read from their file where they are mapped.
+
+    Raises:
+        StorageUnavailable, StoreBroken: As `datasites.assets.read_rows.blocks`.
     """
-    digests = b"".join(sorted(picture_digest(image) for image in images))
+    digests = b"".join(sorted(picture_digest(image) for block in blocks(images) for image in block))
     return hashlib.sha256(digests).hexdigest()
 
 
@@ -57,12 +61,15 @@ def rows_digest(arrays: Iterable[NDArray[Any] | None]) -> str:
     """SHA-256 of what belongs to the rows, in their order: labels, units, and of what follows that which is there.
 
     Args:
-        arrays: As `datasites.assets.store.ROWS` names them, (N, ...) each; a missing one is None.
+        arrays: As `datasites.assets.store.ROWS` names them, (N, ...) each; a missing one is None. Read from their files
+            where they are mapped.
+
+    Raises:
+        StorageUnavailable, StoreBroken: As `datasites.assets.read_rows.blocks`.
     """
     digest = RowsDigest()
     for array in arrays:
         if array is not None:
-            step = max(1, _BLOCK_BYTES * len(array) // max(1, array.nbytes))
-            for start in range(0, len(array), step):
-                digest.add(array[start : start + step])
+            for rows in blocks(array):
+                digest.add(rows)
     return digest.hexdigest()

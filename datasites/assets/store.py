@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from datasites.assets.fingerprint import DIGEST_BYTES, fingerprint, rows_digest
 from datasites.assets.manifest import StoreManifest
+from datasites.assets.read_rows import blocks, in_memory
 from policies.errors import StoreBroken
 
 __all__ = ["PictureStore", "StoreManifest", "array_files", "open_array", "open_store"]
@@ -65,6 +66,7 @@ class PictureStore:
 
         Raises:
             StoreBroken: A label, unit, report or pseudonym is not what was ingested, or is out of range.
+            StorageUnavailable: The disk does not let them be read now.
         """
         if rows_digest(getattr(self, name) for name in ROWS) != self.manifest.rows_digest:
             raise StoreBroken(
@@ -77,6 +79,7 @@ class PictureStore:
 
         Raises:
             StoreBroken: A picture, label, unit, report or pseudonym is not what was ingested.
+            StorageUnavailable: The disk does not let them be read now.
         """
         if fingerprint(self.images) != self.manifest.fingerprint:
             raise StoreBroken("The store's pictures are not those that were ingested. Restore it from a copy.")
@@ -136,19 +139,21 @@ def array_files(manifest: StoreManifest) -> tuple[str, ...]:
 
 
 def _check_ranges(store: PictureStore) -> None:
-    labels, manifest = store.labels, store.manifest
+    labels, manifest = in_memory(store.labels), store.manifest
     low, high = (0, len(manifest.class_names) - 1) if manifest.label_kind == "single" else (-1, 1)
     if labels.min() < low or labels.max() > high:
         raise StoreBroken("The store's labels are outside its classes. Restore it from a copy.")
-    units, count = store.units, manifest.num_units
+    units, count = in_memory(store.units), manifest.num_units
     if units.min() < 0 or units.max() != count - 1 or not np.bincount(units).all():
         raise StoreBroken("The store's units are not those it counts. Restore it from a copy.")
     starts = np.concatenate([[0], np.cumsum(np.bincount(units))])
     for kept, wanted in ((store.by_unit, np.argsort(units, kind="stable")), (store.unit_starts, starts)):
-        if kept is not None and not np.array_equal(kept, wanted):
+        if kept is not None and not np.array_equal(in_memory(kept), wanted):
             raise StoreBroken("The store's order of units is not that of its units. Restore it from a copy.")
     form, texts = manifest.text, store.texts
-    if form is not None and texts is not None and (texts.min() < 0 or texts.max() >= form.vocabulary):
+    if form is None or texts is None:
+        return
+    if any(block.min() < 0 or block.max() >= form.vocabulary for block in blocks(texts)):
         raise StoreBroken("The store's reports do not have the form that its manifest states. Restore it from a copy.")
 
 

@@ -10,6 +10,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from datasites.assets.read_rows import in_memory
 from datasites.assets.store import PictureStore
 from datasites.files.private_file import write_private
 from policies.errors import StoreBroken
@@ -41,10 +42,11 @@ class Withdrawn:
     def staying(self, store: PictureStore, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Those of a store's rows, int64 and (rows,) as those that are returned, that are nobody's who withdrew."""
         if store.sources is not None and self.sources:
-            rows = rows[[store.sources[row].tobytes() not in self.sources for row in rows.tolist()]]
+            sources = in_memory(store.sources)
+            rows = rows[[sources[row].tobytes() not in self.sources for row in rows.tolist()]]
         if store.patients is not None and (self.patients or self.shown):
-            unit_stays = np.array([not self.has(mark.tobytes()) for mark in store.patients], dtype=np.bool_)
-            rows = rows[unit_stays[store.units[rows]]]
+            unit_stays = np.array([not self.has(mark.tobytes()) for mark in in_memory(store.patients)], dtype=np.bool_)
+            rows = rows[unit_stays[in_memory(store.units)[rows]]]
         return rows
 
     @classmethod

@@ -12,7 +12,7 @@ from policies.errors import StorageUnavailable
 
 log = logging.getLogger(__name__)
 LOOKS = 3
-_UNREADABLE = (
+UNREADABLE = (
     "The hospital's disk cannot read this back now. Nothing was removed, and no round is charged for it; ask again "
     "later. The hospital finds the file in its log, and should look at its disk."
 )
@@ -46,6 +46,6 @@ def reads_as(stream: BufferedReader, digest: str) -> bool:
             os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     if refused or len(found) > 1:
         told = "; ".join(map(repr, refused)) or f"{LOOKS} looks read {len(found)} different contents"
-        raise StorageUnavailable(_UNREADABLE, private=f"{stream.name} cannot be read back: {told}.")
+        raise StorageUnavailable(UNREADABLE, private=f"{stream.name} cannot be read back: {told}.")
     log.error("%s is not what was written: %d looks at the disk read the same other content.", stream.name, LOOKS)
     return False

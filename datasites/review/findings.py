@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from datasites.assets.features import kept_features
 from datasites.assets.published import PublishedDataset
+from datasites.assets.read_rows import in_memory
 from datasites.assets.store import open_store
 from datasites.code_requests.books import Books
 from datasites.code_requests.card import RequestCard
@@ -172,7 +173,7 @@ def _counted(store: Path, rows_digest: str) -> int:
     patients = open_store(store).patients
     if patients is None or not len(patients):
         return 1
-    _, counts = np.unique(np.ascontiguousarray(patients).view(f"V{patients.shape[1]}"), return_counts=True)
+    _, counts = np.unique(in_memory(patients).view(f"V{patients.shape[1]}"), return_counts=True)
     return int(counts.max())
 
 

@@ -15,7 +15,7 @@ from typing import BinaryIO, Protocol
 
 import numpy as np
 
-from policies.contracts.weights import Malformed, Shapes, canonical_header, check_header
+from policies.contracts.weights import FiniteArrays, Malformed, Shapes, canonical_header, check_header
 
 # Values that are in memory at once: 1 MiB of float32.
 CHUNK_VALUES = 1 << 18
@@ -49,6 +49,18 @@ class WeightsFile:
             yield finite(name, exactly(self._file, 4 * count))
             position, left = position + 4 * count, left - count
 
+    def array(self, name: str) -> np.ndarray:
+        """Reads one array into memory, float32, of its shape.
+
+        Raises:
+            Malformed: As `chunks`.
+        """
+        values, position = np.empty(math.prod(self._shapes[name]), np.float32), 0
+        for chunk in self.chunks(name):
+            values[position : position + len(chunk)] = chunk
+            position += len(chunk)
+        return values.reshape(self._shapes[name])
+
 
 @contextlib.contextmanager
 def open_weights(path: Path, expected: Shapes, *, max_bytes: int) -> Iterator[WeightsFile]:
@@ -59,6 +71,24 @@ def open_weights(path: Path, expected: Shapes, *, max_bytes: int) -> Iterator[We
     """
     with open_plain(path, max_bytes=max_bytes) as (file, size):
         yield WeightsFile(file, expected, size)
+
+
+def read_whole(path: Path, expected: Shapes, *, max_bytes: int) -> FiniteArrays:
+    """Reads exactly the expected arrays into memory, as `policies.contracts.weights.read_weights` maps them.
+
+    What the disk does not give is an error here; whoever looks at a map of it is ended by the system (SIGBUS).
+
+    Args:
+        path: The file, which must not be a link.
+        expected: Name → shape.
+        max_bytes: Largest file.
+
+    Raises:
+        Malformed: It is not a plain file of exactly the expected arrays, finite; or cannot be opened.
+        OSError: The disk does not let it be read.
+    """
+    with open_weights(path, expected, max_bytes=max_bytes) as file:
+        return FiniteArrays({name: file.array(name) for name in sorted(expected)})
 
 
 @contextlib.contextmanager

@@ -15,10 +15,10 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from datasites.files.private_folder import sync_folder
-from datasites.runs.local_parts.round_part import RoundPart, disk_full_told
-from policies.contracts.weights import FiniteArrays, Malformed, Shapes, read_weights
-from policies.contracts.weights_file import canonical_size
-from policies.errors import RequestAltered, StorageUnavailable
+from datasites.runs.local_parts.round_part import RoundPart, disk_full_told, unreadable_told
+from policies.contracts.weights import FiniteArrays, Malformed, Shapes
+from policies.contracts.weights_file import canonical_size, read_whole
+from policies.errors import RequestAltered
 from policies.ledger.ledger import Ledger
 from policies.ledger.reservations import NOTHING_LEFT
 from policies.plans.plan_json import sha256_text
@@ -29,11 +29,6 @@ _ASIDE = ".next-"
 _LOST = (
     "This hospital no longer has the part of the model that stays there, so no round of this request runs there any "
     "more. End it, and submit the plan again."
-)
-
-_UNREADABLE = (
-    "The hospital's disk cannot read the part of the model that stays there now. No round was run or charged. Ask "
-    "again later, or ask there."
 )
 
 
@@ -75,10 +70,9 @@ class LocalParts:
                 raise RequestAltered(_LOST, private=f"{self.of(request_id)} holds none of this study's local parts.")
             return None
         try:
-            return read_weights(found[0], shapes, max_bytes=canonical_size(shapes))
+            with unreadable_told(found[0]):
+                return read_whole(found[0], shapes, max_bytes=canonical_size(shapes))
         except Malformed as error:
-            if isinstance(error.__cause__, OSError):  # as where no more files can be open: it may be there all the same
-                raise StorageUnavailable(_UNREADABLE, private=f"{found[0]}: {error}.") from error
             raise RequestAltered(_LOST, private=f"{found[0]} is not this study's local part: {error}.") from error
 
     @contextlib.contextmanager

@@ -13,11 +13,15 @@ import numpy as np
 
 from datasites.files.private_folder import sync_folder
 from policies.contracts.outputs import withhold
-from policies.contracts.weights import Malformed, Shapes, canonical_bytes, canonical_header, read_weights
-from policies.contracts.weights_file import canonical_size
-from policies.errors import DiskFull, InputRefused
+from policies.contracts.weights import Malformed, Shapes, canonical_bytes, canonical_header
+from policies.contracts.weights_file import canonical_size, open_weights
+from policies.errors import DiskFull, InputRefused, StorageUnavailable
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
+_UNREADABLE = (
+    "The hospital's disk cannot read now what this round begins with. No round was run or charged. Ask "
+    "again later, or ask there."
+)
 
 
 class RoundPart:
@@ -50,19 +54,27 @@ class RoundPart:
 
         Raises:
             InputRefused: It is not exactly the model's parameters.
+            DiskFull, StorageUnavailable: The disk takes no more, or does not let it be read now.
         """
+        most = canonical_size(self._whole)
         try:
-            came = read_weights(weights, self._whole, max_bytes=canonical_size(self._whole))
+            with (
+                unreadable_told(weights),
+                disk_full_told(),
+                open_weights(weights, self._whole, max_bytes=most) as came,
+                target.open("xb") as stream,
+            ):
+                if self._begins is None:
+                    self._begins = {name: came.array(name) for name in self._stays}
+                stream.write(canonical_header(self._whole))
+                for name in sorted(self._whole):
+                    stays = self._begins.get(name)
+                    for values in came.chunks(name) if stays is None else [stays]:
+                        stream.write(np.ascontiguousarray(values, dtype="<f4").data)
         except Malformed as error:
             raise InputRefused(
                 f"The weights of this round are refused: {error}. Send the plan's parameters."
             ) from error
-        if self._begins is None:
-            self._begins = {name: came[name] for name in self._stays}
-        with target.open("xb") as stream:
-            stream.write(canonical_header(self._whole))
-            for name in sorted(self._whole):
-                stream.write(np.ascontiguousarray(self._begins.get(name, came[name]), dtype="<f4").data)
         return target
 
     def withhold(self, result: Path, target: Path, *, max_bytes: int) -> Path:
@@ -97,6 +109,18 @@ class RoundPart:
             os.fsync(self._stream.fileno())
             self._aside.replace(self._aside.with_name(name))
             sync_folder(self._aside.parent)
+
+
+@contextlib.contextmanager
+def unreadable_told(file: Path) -> Iterator[None]:
+    """Raises StorageUnavailable where the disk does not let `file` be opened or read, before a round is charged."""
+    try:
+        yield
+    except (OSError, Malformed) as error:
+        cause = error.__cause__ if isinstance(error, Malformed) else error
+        if not isinstance(cause, OSError):
+            raise
+        raise StorageUnavailable(_UNREADABLE, private=f"{file}: {error}.") from error
 
 
 @contextlib.contextmanager

@@ -53,23 +53,28 @@ def main(prepare: Preparation = runner.prepare) -> None:
                 control.sendall(PID.pack(child))
             elif order == END:
                 child = PID.unpack(_exactly(control, PID.size))[0]
-                end_group(child)
+                status = end_group(child)
                 runs.discard(child)
                 end_others(runs)
-                control.sendall(PID.pack(_NONE))
+                control.sendall(PID.pack(status))
             else:
                 return
     finally:
         end_others(set())
 
 
-def end_group(child: int) -> None:
-    """Kills a child and everything in its process group, and reaps it; with a first process all its namespace ends."""
+def end_group(child: int) -> int:
+    """Kills a child and everything in its process group, and reaps it; with a first process all its namespace ends.
+
+    Returns:
+        Its exit status, or the signal that ended it as a negative number.
+    """
     for kill in (os.kill, os.killpg):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             kill(child, signal.SIGKILL)
     with contextlib.suppress(ChildProcessError):
-        os.waitpid(child, 0)
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return 0
 
 
 def end_others(runs: set[int]) -> None:

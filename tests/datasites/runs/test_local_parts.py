@@ -286,8 +286,9 @@ def test_a_round_whose_local_part_is_not_there_any_more_is_refused_and_costs_not
     assert datasite.kinds == entries and datasite.fork_server.began == [0]
 
 
-def test_a_local_part_that_cannot_be_opened_now_is_there_once_it_can(
-    datasite: Datasite, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("to_read", [False, True], ids=["opened", "read"])
+def test_a_local_part_that_cannot_be_opened_or_read_now_is_there_once_it_can(
+    datasite: Datasite, to_read: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ask_and_run(datasite, 0, (1, 2, 3))
     (part,) = parts(datasite)
@@ -296,6 +297,8 @@ def test_a_local_part_that_cannot_be_opened_now_is_there_once_it_can(
 
     def refused(path: Any, *arguments: Any, **more: Any) -> int:
         if str(path) == str(part):
+            if to_read:
+                return opened("/proc/self/mem", os.O_RDONLY)  # whose beginning the kernel does not give: EIO
             raise OSError(errno.EIO, "a private place")
         return opened(path, *arguments, **more)
 

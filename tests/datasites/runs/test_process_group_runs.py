@@ -203,6 +203,22 @@ def test_pictures_are_read_after_the_run_is_told_to_go(machine: Machine) -> None
 
 
 @pytest.mark.parametrize("processes", [1, 2])
+def test_pictures_that_the_disk_does_not_give_end_the_run_and_nothing_else(
+    machine: Machine, processes: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A file that is cut has no more pages, as where a disk cannot read them: whoever looks is ended by the system."""
+    images = machine.folder / "store" / "images.npy"
+    kept = images.read_bytes()
+    try:
+        with pytest.raises(RunFailed, match="nothing left it"):
+            machine.run("fixed", processes=processes, gpus=processes > 1, begin=lambda: os.truncate(images, 0))
+    finally:
+        images.write_bytes(kept)
+    assert "Look at the disk" in caplog.text
+    assert load(machine.run("fixed", processes=processes, gpus=processes > 1))
+
+
+@pytest.mark.parametrize("processes", [1, 2])
 def test_a_run_that_is_not_told_to_go_does_nothing(machine: Machine, processes: int) -> None:
     def refuse() -> None:
         raise RoundRefused("It is charged with other weights.")
