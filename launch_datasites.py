@@ -23,13 +23,18 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
-import click
+from policies.terminal.entry import before_anything
 
-from datasites import first_settings as first
-from policies.errors import ConfigError, WanwuError
-from policies.terminal.commands import Command, option, option_of, path, run, switch
-from policies.terminal.printing import say, say_error, show_everything
-from policies.terminal.version_option import version_option
+try:
+    import click
+
+    from datasites import first_settings as first
+    from policies.errors import ConfigError, WanwuError
+    from policies.terminal.commands import Command, option, option_of, path, run, switch
+    from policies.terminal.printing import say, say_error, show_everything
+    from policies.terminal.version_option import version_option
+except KeyboardInterrupt:
+    sys.exit(before_anything())
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -43,8 +48,11 @@ class _Stop(Exception):
 
 def main() -> int:
     """Starts what the arguments name, waits for the end, stops it all; returns the exit status."""
-    show_everything()
-    return run(make_program(), None)
+    try:
+        show_everything()
+        return run(make_program(), None)
+    except KeyboardInterrupt:  # once datasites are to be started, a stop is no interrupt any more
+        return before_anything()
 
 
 def launch(**given: object) -> int:

@@ -10,11 +10,16 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import click
+from policies.terminal.entry import INTERRUPTED, before_anything
 
-from policies.terminal.commands import Commands, option, option_of, path, refuse_together, run, switch
-from policies.terminal.printing import say, say_json, show_everything
-from policies.whole_file import check_writable, write_whole
+try:
+    import click
+
+    from policies.terminal.commands import Commands, option, option_of, path, refuse_together, run, switch
+    from policies.terminal.printing import say, say_json, show_everything
+    from policies.whole_file import check_writable, write_whole
+except KeyboardInterrupt:
+    sys.exit(before_anything())
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +27,6 @@ if TYPE_CHECKING:
     from datasites.training.privacy_audit.audit import AuditResult
 
 NOT_PASSED, NOT_RUN = 1, 2
-INTERRUPTED = 130  # as shells have it
 DEFAULT_PICTURE = "out/audit.png"
 RESULT, PICTURE = "The result", "The picture"
 

@@ -338,7 +338,7 @@ HOUSE: dict[str, dict[str, str]] = {
             "captures demo exports hospitals notebook papers planning reports serving simulation stops studies terminal"
         ),
     },
-    "researcher.__main__": {"researcher": "cli"},
+    "researcher.__main__": {"policies": "terminal", "researcher": "cli"},
     "policies.__main__": {
         "policies": "audit_picture plans settings terminal whole_file",
         "datasites": "training.privacy_audit",
@@ -429,7 +429,7 @@ HOUSE: dict[str, dict[str, str]] = {
             "prepare pysyft server sources state study_report web"
         ),
     },
-    "datasites.__main__": {"datasites": "cli"},
+    "datasites.__main__": {"policies": "terminal", "datasites": "cli"},
 }
 # What reaches code from elsewhere than its arguments: each is forced by PySyft, which says nothing of the call that it
 # serves and whose parser is functions of its modules.

@@ -22,10 +22,10 @@ from datasites.cli.commands import HospitalCommands
 from datasites.cli.deciding import elsewhere, rules
 from datasites.cli.machine import installing, upgrading
 from policies.terminal.commands import run
+from policies.terminal.entry import INTERRUPTED
 from policies.terminal.printing import say, show_everything
 from policies.terminal.version_option import version_option
 
-INTERRUPTED = 130  # as shells have it
 DESCRIPTION = "The hospital's commands. What they print is for the hospital's own people."
 PARTS = (
     *(preparation, dataset, serving, installing, requests, elsewhere, rules, budget, researchers, staff, ledger),

@@ -27,8 +27,7 @@ from datasites.runs.sandbox.limits import RunLimits
 from policies.answers.hospital import DatasetSchema
 from policies.answers.rehearsals import MAX_LINE, MAX_LINES
 from policies.contracts.outputs import release_update, withhold
-from policies.contracts.weights import Shapes, canonical_header
-from policies.contracts.weights_file import read_whole
+from policies.contracts.weights import Shapes, canonical_header, read_weights
 from policies.errors import DiskFull, RunFailed
 from policies.plans.kinds import Plan
 from policies.plans.model_options import check_features
@@ -233,7 +232,7 @@ def _leaving(result: Path, plan: Plan, asked: Asked, weights: Path, *, max_bytes
     """The part of a rehearsal's result that would leave: all of it, but what the plan's strategy keeps here."""
     if not keeps_part(plan):
         return result
-    begun = local(plan, read_whole(weights, asked.inputs, max_bytes=max_bytes))
+    begun = local(plan, read_weights(weights.read_bytes(), asked.inputs, max_bytes=max_bytes))
     leaving = result.with_name("leaving.safetensors")
     withhold(result, asked.inputs, begun, leaving, max_bytes=max_bytes)
     return leaving

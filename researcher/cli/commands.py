@@ -10,7 +10,18 @@ import click
 
 from policies.terminal.commands import Commands, option, path
 
-INTERRUPTED = 130  # exit status of a command that a person stopped
+NOTHING_CHANGED = "Nothing was changed; run the command again."
+GOES_ON = "What was reached is saved; run the command again to go on."
+FILES = "A file that was written is whole; run the command again."
+SUBMITTED = (
+    "Requests that were made are kept in the study's folder: 'status' shows them, and 'train' goes on with them. "
+    "Where it holds no study yet, run the command again."
+)
+TOLD = "Hospitals may have been told already; run the command again, which tells the others."
+
+
+class Interrupted(KeyboardInterrupt):
+    """A person stopped a command. Its text says what is true of the command then."""
 
 
 class ResearcherCommands(Commands):
@@ -22,13 +33,25 @@ class ResearcherCommands(Commands):
         run: Callable[..., int | None],
         *params: click.Parameter,
         later: Callable[[], Sequence[click.Parameter]] | None = None,
+        interrupted: str = NOTHING_CHANGED,
     ) -> None:
-        """Adds a command, whose function takes its parameters by name."""
+        """Adds a command, whose function takes its parameters by name.
+
+        Args:
+            name: As of `Commands.add`, like those that follow.
+            run: What it does.
+            params: Its options and arguments.
+            later: Makes further ones.
+            interrupted: What is true of it where a person stops it, in a sentence or two.
+        """
 
         @functools.wraps(run)
         def command(**given: Any) -> int | None:
-            _quieten()
-            return run(**given)
+            try:
+                _quieten()
+                return run(**given)
+            except KeyboardInterrupt as error:
+                raise Interrupted(interrupted) from error
 
         super().add(name, command, *params, later=later)
 

@@ -9,7 +9,7 @@ from policies.answers.moments import moment
 from policies.terminal.commands import argument, option
 from policies.terminal.printing import say
 from researcher.cli.access import Missing, connect, credentials_option
-from researcher.cli.commands import ResearcherCommands, study_folder
+from researcher.cli.commands import TOLD, ResearcherCommands, study_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,5 +68,13 @@ def add_commands(commands: ResearcherCommands) -> None:
     one = "which datasite, where only one of the study's is meant"
     hospital = option("--hospital", one, value="NAME")
     commands.add("messages", messages, access, folder)
-    commands.add("answer", answer, access, folder, hospital, argument("text", "your answer, in one line"))
-    commands.add("withdraw", withdraw, access, folder, hospital)
+    commands.add(
+        "answer",
+        answer,
+        access,
+        folder,
+        hospital,
+        argument("text", "your answer, in one line"),
+        interrupted="The answer may have been sent: look with 'messages' before you send it again.",
+    )
+    commands.add("withdraw", withdraw, access, folder, hospital, interrupted=TOLD)

@@ -11,7 +11,7 @@ import click
 from policies.errors import ConfigError
 from policies.terminal.commands import argument, option, path, switch
 from researcher.cli.access import connect, credentials_option
-from researcher.cli.commands import ResearcherCommands, backbone_weights, model_option
+from researcher.cli.commands import GOES_ON, ResearcherCommands, backbone_weights, model_option
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -152,9 +152,12 @@ def add_commands(commands: ResearcherCommands) -> None:
     """Adds these commands to the program."""
     folder = option("--out", "folder", kind=path, default="out/statistics")
     enough = option("--min_clients", "so many approvals are enough; without it every hospital is waited for", kind=int)
-    commands.add("statistics", statistics, credentials_option(), folder, enough, later=_counting_options)
+    commands.add(
+        *("statistics", statistics), credentials_option(), folder, enough, later=_counting_options, interrupted=GOES_ON
+    )
     kept = option("--out", "folder of the matrix", kind=path, default="out/gram")
-    commands.add("gram", gram, credentials_option(), kept, enough, later=partial(_counting_options, of_gram=True))
+    of_gram = partial(_counting_options, of_gram=True)
+    commands.add("gram", gram, credentials_option(), kept, enough, later=of_gram, interrupted=GOES_ON)
     commands.add(
         "evaluate",
         evaluate,
@@ -168,6 +171,7 @@ def add_commands(commands: ResearcherCommands) -> None:
         option("--out", f"folder (default {EVALUATION_FOLDER})", kind=path),
         enough,
         later=_counting_options,
+        interrupted="What hospitals were asked for is kept, and a written file is whole; run the command again.",
     )
 
 

@@ -5,23 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from policies.terminal.commands import option, path
-from policies.terminal.printing import say
-from researcher.cli.commands import INTERRUPTED, ResearcherCommands
+from researcher.cli.commands import ResearcherCommands
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def demo(*, data: Path | None, test: Path | None, out: Path, num_rounds: int | None, port: int) -> int | None:
+def demo(*, data: Path | None, test: Path | None, out: Path, num_rounds: int | None, port: int) -> None:
     """Runs the main job: hospitals, a study, approvals, rounds, a report."""
     from researcher.demo import run_demo
 
-    try:
-        run_demo(data=data, test=test, out=out, num_rounds=num_rounds, port=port)
-    except KeyboardInterrupt:  # unlike a study's own command, it keeps nothing to go on with
-        say("Interrupted. The demo's hospitals are stopped; run it again, and it begins anew.", to_errors=True)
-        return INTERRUPTED
-    return None
+    run_demo(data=data, test=test, out=out, num_rounds=num_rounds, port=port)
 
 
 def add_commands(commands: ResearcherCommands) -> None:
@@ -34,4 +28,5 @@ def add_commands(commands: ResearcherCommands) -> None:
         option("--out", "where to write", kind=path, default="out/demo"),
         option("--num_rounds", "rounds (default: the recipe's)", kind=int),
         option("--port", "first port of the hospitals", kind=int, default=8081),
+        interrupted="The demo's hospitals are stopped; run it again, and it begins anew.",
     )

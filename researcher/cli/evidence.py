@@ -9,7 +9,7 @@ from policies.errors import ConfigError
 from policies.settings import declared
 from policies.terminal.commands import argument, option, option_of, path
 from policies.terminal.printing import say
-from researcher.cli.commands import ResearcherCommands
+from researcher.cli.commands import FILES, ResearcherCommands
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,4 +80,5 @@ def add_commands(commands: ResearcherCommands) -> None:
         ),
         option("--check", "check this folder of papers, offline, and write nothing", kind=path, value="PACK"),
         later=_options_of_words,
+        interrupted=FILES,
     )

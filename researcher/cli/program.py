@@ -8,10 +8,11 @@ import threading
 from collections.abc import Sequence
 
 from policies.terminal.commands import run
+from policies.terminal.entry import INTERRUPTED, NOTHING_BEGUN
 from policies.terminal.printing import say, show_everything
 from policies.terminal.version_option import version_option
 from researcher.cli import conversations, counts, demo, evidence, hospitals, receipts, repetition, reports, studies
-from researcher.cli.commands import INTERRUPTED, ResearcherCommands
+from researcher.cli.commands import Interrupted, ResearcherCommands
 from researcher.cli.models import captures, exports, serving
 from researcher.cli.trials import simulation
 from researcher.stops import stoppable
@@ -41,10 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with stoppable(_say_that_it_ends):
             return run(make_program(), arguments)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         if arguments is None:
             _end_at_the_next()
-        say("Interrupted. What was reached is saved; run the command again to go on.", to_errors=True)
+        say(f"Interrupted. {error}" if isinstance(error, Interrupted) else NOTHING_BEGUN, to_errors=True)
         return INTERRUPTED
 
 

@@ -10,7 +10,7 @@ from policies.errors import ConfigError
 from policies.terminal.commands import argument, option, path
 from policies.terminal.printing import say
 from researcher.cli.access import Missing, connect, credentials_option
-from researcher.cli.commands import ResearcherCommands, study_folder
+from researcher.cli.commands import FILES, ResearcherCommands, study_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,7 +106,7 @@ def verify_model(*, model: Path, out: Path) -> None:
 
 def add_commands(commands: ResearcherCommands) -> None:
     """Adds these commands to the program."""
-    commands.add("receipts", receipts, credentials_option(), study_folder())
+    commands.add("receipts", receipts, credentials_option(), study_folder(), interrupted=FILES)
     key = option("--key", "the datasite's public key: a file, or hexadecimal", kind=path, required=True)
     receipt = commands.within("receipt", "A privacy receipt.")
     matrix = option("--gram", "folder of a Gram matrix, which the receipt is to charge", kind=path)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from policies.terminal.commands import argument, option, path
 from policies.terminal.printing import say
 from researcher.cli.access import connect, credentials_option
-from researcher.cli.commands import ResearcherCommands, study_folder
+from researcher.cli.commands import SUBMITTED, ResearcherCommands, study_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,4 +41,5 @@ def add_commands(commands: ResearcherCommands) -> None:
         credentials_option(),
         study_folder(),
         option("--test", "public hold-out, where it lies elsewhere than the first study's", kind=path),
+        interrupted=SUBMITTED,
     )

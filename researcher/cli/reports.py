@@ -9,7 +9,7 @@ import click
 
 from policies.terminal.commands import argument, option, path
 from policies.terminal.printing import say
-from researcher.cli.commands import ResearcherCommands, study_folder
+from researcher.cli.commands import FILES, ResearcherCommands, study_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,4 +47,5 @@ def add_commands(commands: ResearcherCommands) -> None:
         study_folder(),
         option("--counts", told, kind=path, value="FOLDER", repeated=True),
         option("--html", f"the page of several studies (default {STUDIES_PAGE})", kind=path, value="FILE"),
+        interrupted=FILES,
     )

@@ -12,7 +12,7 @@ import click
 from policies.terminal.commands import option, path
 from policies.terminal.printing import say
 from researcher.cli.access import Missing, connect, credentials_option
-from researcher.cli.commands import ResearcherCommands, backbone_weights, study_folder
+from researcher.cli.commands import GOES_ON, SUBMITTED, TOLD, ResearcherCommands, backbone_weights, study_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -224,7 +224,7 @@ def add_commands(commands: ResearcherCommands) -> None:
     access, folder = credentials_option(), study_folder()
     test = "public hold-out: a folder, an .npz file, a table, or a .toml that describes it"
     source = "public weights to start from: a file, timm:NAME, torchvision:NAME, or one of these names with =FILE"
-    commands.add("submit", submit, access, folder, _no_gram(), later=_settings_options)
+    commands.add("submit", submit, access, folder, _no_gram(), later=_settings_options, interrupted=SUBMITTED)
     commands.add("status", status, access, folder)
     commands.add(
         "train",
@@ -239,8 +239,9 @@ def add_commands(commands: ResearcherCommands) -> None:
         backbone_weights(),
         option("--gram", "folder of a Gram matrix, for recipe few_rounds; the study keeps it", kind=path),
         later=partial(_settings_options, waiting=True),
+        interrupted=GOES_ON,
     )
-    commands.add("end", end, access, folder)
+    commands.add("end", end, access, folder, interrupted=TOLD)
 
 
 def _no_gram() -> click.Option:

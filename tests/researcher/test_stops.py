@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 
 import pytest
 from support.waiting import CEILING_SECONDS
 
-from researcher.__main__ import main as program
 from researcher.stops import catch_stops, stoppable
 
 STOPS = (signal.SIGTERM, signal.SIGHUP)
@@ -63,23 +60,6 @@ def test_what_does_not_end_soon_after_it_was_interrupted_says_so_once_and_what_d
         if thread.name.endswith("(_watch)"):
             thread.join(CEILING_SECONDS)
     assert told == []
-
-
-def test_an_interrupt_while_the_program_is_imported_is_one_line(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    class Interrupted:
-        def find_spec(self, name: str, *_: object) -> None:
-            if name == "researcher.cli":
-                raise KeyboardInterrupt
-
-    monkeypatch.delitem(sys.modules, "researcher.cli", raising=False)
-    monkeypatch.setattr(sys, "meta_path", [Interrupted(), *sys.meta_path])
-    try:
-        assert program() == 130
-    finally:
-        gc.enable()
-    assert capsys.readouterr().err == "Interrupted before anything was begun.\n"
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])

@@ -7,7 +7,6 @@ gets a key, a password or an address of the datasite, and what a run prints goes
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import selectors
 import signal
@@ -25,18 +24,12 @@ from datasites.runs.processes.fork_server import CONTROL, END, PID, START, SUMS
 from datasites.runs.processes.job import Job
 from datasites.runs.processes.progress_pipe import DONE, READY
 from datasites.runs.processes.runner import GO
-from datasites.runs.processes.runner_words import NO_RESULT, NOT_STARTED, heard, too_slow
+from datasites.runs.processes.runner_words import NO_RESULT, NOT_STARTED, heard, note_end, too_slow
 from datasites.runs.processes.sums import SumsProcess
 from datasites.runs.sandbox.confinement import PROJECT
 from datasites.runs.sandbox.limits import peak_memory_mb
 from policies.errors import RunCancelled, RunFailed
 
-log = logging.getLogger(__name__)
-
-_DISK_GAVE_NO_PAGE = (
-    "a run was ended by the system (SIGBUS): the disk did not give a page of a file that it reads, of the pictures or "
-    "of weights. Look at the disk."
-)
 # What the fork server's process runs, once it has its orders' socket.
 PROGRAM = "from datasites.runs.processes.fork_server import main; main()"
 _MAX_LINE_BYTES = 1024
@@ -161,8 +154,7 @@ class ForkServer:
             if self._control is not None:
                 with contextlib.suppress(OSError, EOFError):
                     self._control.sendall(END + PID.pack(pid))
-                    if self._answer(self._control) == -signal.SIGBUS:
-                        log.error(_DISK_GAVE_NO_PAGE)
+                    note_end(self._answer(self._control))
 
     @staticmethod
     def _answer(control: socket.socket) -> int:

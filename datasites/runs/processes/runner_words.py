@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import signal
 from collections.abc import Callable
 
 from datasites.runs.processes.exception_summary import first_cause
@@ -78,6 +79,19 @@ def too_slow(awaited: str, timeout_seconds: float) -> RunFailed:
         f"The round took longer than the {timeout_seconds:g} seconds that the plan and the hospital "
         "give it; nothing left the hospital. Lower steps_per_round or raise run.timeout_seconds."
     )
+
+
+def note_end(status: int) -> None:
+    """Tells the hospital's log of a run that the system ended, since it can say nothing itself.
+
+    Args:
+        status: The exit status of its first process, or the signal that ended it as a negative number.
+    """
+    if status == -signal.SIGBUS:
+        log.error(
+            "a run was ended by the system (SIGBUS): the disk did not give a page of a file that it reads, of the "
+            "pictures or of weights. Look at the disk."
+        )
 
 
 def _ended(words: str, awaited: str) -> WanwuError:

@@ -8,7 +8,7 @@ import click
 
 from policies.terminal.commands import argument, option, path
 from policies.terminal.printing import say
-from researcher.cli.commands import ResearcherCommands
+from researcher.cli.commands import FILES, ResearcherCommands
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,6 +90,7 @@ def add_commands(commands: ResearcherCommands) -> None:
         ),
         option("--out", "the file (default model.graph.json, or loss.graph.json)", kind=path),
         option("--weights", "file for the network's weights as they are, for --initial_weights of a study", kind=path),
+        interrupted=FILES,
     )
 
 

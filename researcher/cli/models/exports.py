@@ -8,7 +8,7 @@ import click
 
 from policies.terminal.commands import option, path, refuse_together, switch
 from policies.terminal.printing import say
-from researcher.cli.commands import ResearcherCommands
+from researcher.cli.commands import FILES, ResearcherCommands
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,4 +68,5 @@ def add_commands(commands: ResearcherCommands) -> None:
         option("--calibrate_on", f"{public}, for the ranges of onnx-int8 (default: drawn ones)", kind=path),
         option("--backbone_weights", "public weights of a features model's backbone, exported with it", value="SOURCE"),
         switch("--set_up", "install the converter to this format, in an environment of its own, and end"),
+        interrupted=FILES,
     )

@@ -39,7 +39,7 @@ def add_commands(commands: ResearcherCommands) -> None:
     model = option("--model_path", "ONNX file that an export wrote", kind=path, value="FILE", required=True)
     told = "public pictures of the model's kind, as for 'evaluate --test', to flag what is unlike them"
     public = option("--public_pictures", told, kind=path, value="DATA")
-    commands.add("serve", serve, model, public, later=_settings)
+    commands.add("serve", serve, model, public, later=_settings, interrupted="Nothing is served any more.")
 
 
 def _settings() -> Sequence[click.Parameter]:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from policies.terminal.commands import option, option_of, path, switch
-from researcher.cli.commands import ResearcherCommands, backbone_weights
+from researcher.cli.commands import GOES_ON, ResearcherCommands, backbone_weights
 
 DATA = "what the hospitals share: a folder, a table, an .npz file, or a .toml that describes it"
 TEST = "test data of the same classes; without it a share of the data is held back"
@@ -33,6 +33,7 @@ def add_commands(commands: ResearcherCommands) -> None:
         backbone_weights(),
         switch("--in_process", "one hospital after the other, without Ray"),
         later=_settings_options,
+        interrupted=GOES_ON,
     )
 
 

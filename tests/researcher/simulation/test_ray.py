@@ -21,7 +21,7 @@ from support.ports import free_port
 from support.waiting import CEILING_SECONDS, wait_for
 
 from policies.plans.server.server_spec import ServerSpec
-from researcher.cli.commands import INTERRUPTED
+from policies.terminal.entry import INTERRUPTED
 from researcher.planning.settings import StudySettings
 from researcher.reports.kept_result import read_result
 from researcher.simulation.settings import SimulationSettings

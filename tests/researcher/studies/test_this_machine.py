@@ -23,7 +23,7 @@ from support.waiting import CEILING_SECONDS
 from datasites.training.models import initial_weights
 from policies.errors import ConfigError, DatasiteUnreachable
 from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
-from researcher.cli.commands import INTERRUPTED
+from policies.terminal.entry import INTERRUPTED, NOTHING_BEGUN
 from researcher.evaluation.hold_out import HoldOut
 from researcher.held_folder import LOCK
 from researcher.studies import remote_round
@@ -254,7 +254,7 @@ def test_a_second_interrupt_ends_a_command_at_once_and_says_nothing_more(tmp_pat
         process.send_signal(signal.SIGINT)
         rest = process.stderr.read()
         assert process.wait(CEILING_SECONDS) == INTERRUPTED
-    assert told.startswith("Interrupted. What was reached is saved") and not rest
+    assert told == f"{NOTHING_BEGUN}\n" and not rest
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
@@ -280,4 +280,4 @@ def test_a_command_that_is_ended_by_the_system_ends_as_an_interrupted_one(
         process.send_signal(number)
         told = process.stderr.read()
         assert process.wait(CEILING_SECONDS) == INTERRUPTED
-    assert told.startswith("Interrupted. What was reached is saved") and not list(tmp_path.iterdir())
+    assert told == f"{NOTHING_BEGUN}\n" and not list(tmp_path.iterdir())
