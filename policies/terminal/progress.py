@@ -30,6 +30,7 @@ class Watched:
     def __init__(self, what: str) -> None:
         self._what, self._told, self._begun = shown(what), 0, time.monotonic()
         self._next_seconds = _FIRST_SECONDS
+        self._first: tuple[float, int] | None = None  # when something was done for the first time, and how much
         console = PlainConsole(file=sys.stderr)
         self._bar: Progress | None = None
         if console.is_terminal:
@@ -61,14 +62,26 @@ class Watched:
         if self._bar is not None:
             self._bar.update(self._task, completed=done, total=total, description=self._what + told)
             return
-        seconds = time.monotonic() - self._begun
+        now = time.monotonic()
+        seconds = now - self._begun
+        if self._first is None and done:
+            self._first = now, done
         tenth = _TENTHS * done // max(total, 1)
         if seconds < _FIRST_SECONDS or not 0 < done < total:
             return
         if tenth > self._told or seconds >= self._next_seconds:
             self._told, self._next_seconds = tenth, 2 * seconds
-            left = seconds * (total - done) / done
-            say(f"{self._what}: {done:,} of {total:,}{told}, {_time(left)} left", to_errors=True)
+            say(f"{self._what}: {done:,} of {total:,}{told}{self._left(now, done, total)}", to_errors=True)
+
+    def _left(self, now: float, done: int, total: int) -> str:
+        """How long the rest takes at the pace since something was done first; before that it was still beginning.
+
+        Nothing while that is so short ago that several that work at once may have told of theirs together.
+        """
+        first, so_many = self._first or (now, done)
+        if done <= so_many or now - first < _FIRST_SECONDS:
+            return ""
+        return f", {_time((now - first) * (total - done) / (done - so_many))} left"
 
 
 def _time(seconds: float) -> str:

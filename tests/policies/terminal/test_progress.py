@@ -43,8 +43,30 @@ def test_what_has_few_and_slow_parts_tells_what_it_is_at_before_a_tenth_is_done(
             watch(done, 1000, f"round 1, \x1b[31mhospital {done}")
             now[0] += 10
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "Steps: 1 of 1,000 (round 1, \\x1b[31mhospital 1), 2:46:30 left"
+    assert lines[0] == "Steps: 1 of 1,000 (round 1, \\x1b[31mhospital 1)"
+    assert lines[1] == "Steps: 2 of 1,000 (round 1, \\x1b[31mhospital 2), 2:46:20 left"
     assert [line.split()[1] for line in lines] == ["1", "2", "4", "8", "16", "32"]
+
+
+def test_how_long_the_rest_takes_is_told_by_the_pace_since_the_first_part_and_not_by_how_long_it_took_to_begin(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two at a time, each for 3 seconds, after 30 seconds in which they began: 600 parts take a quarter of an hour."""
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    with progress.Watched("Steps") as watch:
+        watch(0, 600)
+        for done in range(1, 600):
+            now[0] = 30 + 3 * ((done - 1) // 2) + (done + 1) % 2 * 0.01
+            watch(done, 600)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "Steps: 1 of 600", "nothing is known of the pace yet"
+    told = [line for line in lines if "left" in line]
+    assert len(told) == len(lines) - 1
+    for line in told:
+        hours, minutes, seconds = map(int, line.split()[-2].split(":"))
+        done = int(line.split()[1])
+        assert abs(3600 * hours + 60 * minutes + seconds - 1.5 * (600 - done)) <= 0.05 * 1.5 * (600 - done) + 3
 
 
 def test_a_bar_says_what_is_done_and_leaves_lines_for_a_file_to_the_file(
