@@ -117,6 +117,10 @@ class Governed:
         """An account's calls, as the platform's own client makes them."""
         return SignedCalls(Straight(server=self.server), self.key(email))
 
+    def kept(self) -> tuple[int, int, int]:
+        """What a refusal must not change: how many requests, entries of the ledger and rounds there are."""
+        return len(self.book._reader.ids()), len(self.books.ledger.entries()), len(self.rounds)
+
     def close_requests(self) -> None:
         """Denies what is pending and ends what is approved, so that no later test pays for it."""
         for row in self.book.index.page(state="pending").rows:

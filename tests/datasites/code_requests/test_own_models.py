@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -31,23 +30,12 @@ with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic an
 
 GRAPH = own_graph()
 PLAN = TrainingPlan("own", "pictures", own_spec(GRAPH), 2, 1, 0.1, 0.5, privacy=PrivacySpec(2.0, 1.0, 1e-5))
-WHY = "researchers bring their own networks"
 
 
 @pytest.fixture
-def north(governed_north: Governed) -> Iterator[Governed]:
-    """A hospital that takes own models; what a test leaves is closed."""
-    limits = governed_north.books.limits
-    before = limits.current.model_sources
-    limits.change({"model_sources": ["built_in", "graph"]}, by="tests", reason=WHY)
-    yield governed_north
-    limits.change({"model_sources": list(before)}, by="tests")
-    governed_north.close_requests()
-
-
-def kept(north: Governed) -> tuple[int, int, int]:
-    """What a refusal must not change: requests, entries of the ledger, rounds."""
-    return len(north.book._reader.ids()), len(north.books.ledger.entries()), len(north.rounds)
+def north(north: Governed, graphs_taken: None) -> Governed:
+    """A hospital that takes own models."""
+    return north
 
 
 def test_an_own_model_is_submitted_shown_and_approved(north: Governed) -> None:
@@ -64,10 +52,10 @@ def test_an_own_model_is_submitted_shown_and_approved(north: Governed) -> None:
 @pytest.mark.parametrize("what", REFUSED)
 def test_a_graph_that_cannot_be_proved_is_refused_at_arrival(north: Governed, what: str) -> None:
     change, reason = REFUSED[what]
-    before = kept(north)
+    before = north.kept()
     with pytest.raises(GraphError, match=reason):
         north.submit(replace(PLAN, study="refused", model=spec_of_text(altered(GRAPH, change))))
-    assert kept(north) == before
+    assert north.kept() == before
 
 
 def test_a_plan_for_the_hooks_of_opacus_does_not_read() -> None:
@@ -77,10 +65,10 @@ def test_a_plan_for_the_hooks_of_opacus_does_not_read() -> None:
 
 
 def test_a_hospital_that_did_not_choose_own_models_refuses_them(governed_north: Governed) -> None:
-    before = kept(governed_north)
+    before = governed_north.kept()
     with pytest.raises(LimitExceeded, match="model_sources lacks 'graph'"):
         governed_north.submit(replace(PLAN, study="not-here"))
-    assert kept(governed_north) == before
+    assert governed_north.kept() == before
 
 
 @pytest.mark.parametrize("how", ["another number", "grown by a node"])
@@ -98,7 +86,7 @@ def test_a_graph_that_was_altered_after_its_approval_does_not_run(north: Governe
     assert proof_of(other.model)  # it could be approved itself, but it was not
     request = north.submit(replace(PLAN, study="altered"))
     north.book.approve(request.request_id, by="wu")
-    before = kept(north)
+    before = north.kept()
     stash, key = north.server.services.user_code.stash, north.server.verify_key
     code = stash.get_by_uid(key, UID(request.code_id)).unwrap()
     rules = next(iter(code.input_policy_init_kwargs.values()))
@@ -112,7 +100,7 @@ def test_a_graph_that_was_altered_after_its_approval_does_not_run(north: Governe
     finally:
         rules["plan"] = approved
         stash.update(key, code).unwrap()
-    assert kept(north) == before
+    assert north.kept() == before
 
 
 def _ask(north: Governed, request: CodeRequest) -> None:

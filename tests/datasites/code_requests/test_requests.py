@@ -56,13 +56,6 @@ PLAN = TrainingPlan(
 TICKET = Ticket(0, "a" * 64)
 
 
-@pytest.fixture
-def north(governed_north: Governed) -> Iterator[Governed]:
-    """What a test leaves waiting or approved is closed, so that no other one pays for it."""
-    yield governed_north
-    governed_north.close_requests()
-
-
 def plan_of(request: pytest.FixtureRequest, **changes: Any) -> TrainingPlan:
     """A plan whose study is named after its test."""
     study = "".join(one if one.isalnum() else "-" for one in request.node.name.lower())[:60].strip("-")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -29,12 +28,6 @@ PLAN = TrainingPlan(
     privacy=PrivacySpec(2.0, 1.0, 1e-5),
 )
 SAID = Statement("Wang", "Example University", "wang@example.org", "To see " * 280, "EK 17", "none")
-
-
-@pytest.fixture
-def north(governed_north: Governed) -> Iterator[Governed]:
-    yield governed_north
-    governed_north.close_requests()
 
 
 def printed(north: Governed, card: RequestCard) -> str:

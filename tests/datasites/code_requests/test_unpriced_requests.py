@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -51,13 +51,6 @@ class Sums:
         return self.failure
 
     def end(self) -> None: ...
-
-
-@pytest.fixture
-def north(governed_north: Governed) -> Iterator[Governed]:
-    """What a test leaves waiting is closed."""
-    yield governed_north
-    governed_north.close_requests()
 
 
 def plan_of(request: pytest.FixtureRequest, noise: float) -> TrainingPlan:
