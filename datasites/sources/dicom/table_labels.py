@@ -12,13 +12,21 @@ from datasites.sources.dicom.frames import DicomPicture, NotTaken
 from datasites.sources.dicom.labels import Labeller, Said
 from datasites.sources.dicom.stops import OTHER_OBJECT
 from datasites.sources.folders.levels import one_form
+from datasites.sources.identity import NamesSeen
 from datasites.sources.listing import LeftOut, classes_said
 from datasites.sources.reasons import NOT_IN_TABLE
 from datasites.sources.tables.labels import RowLabels
 from datasites.sources.tables.part_column import refuse_parts
 from datasites.sources.tables.problems import NO_PATH, NO_PATIENT, TWICE, TWO_LABELS, RowProblems
 from datasites.sources.tables.read_table import read_table
-from datasites.sources.tables.table_pictures import check_columns, refuse_identity, rows_of, wanted_columns
+from datasites.sources.tables.table_pictures import (
+    ADVICE,
+    check_columns,
+    look_at_classes,
+    refuse_identity,
+    rows_of,
+    wanted_columns,
+)
 from policies.errors import ConfigError, DataError
 
 NO_SUCH_PICTURE = Reason(
@@ -46,7 +54,7 @@ class TableLabels:
     Raises:
         ConfigError: No table, or its columns and class_names do not go together.
         DataError: The table cannot be read, or rows of it are wrong, all of which are named in private.
-        IdentitySuspected: Columns look like a person's.
+        IdentitySuspected: Columns, or the names of classes, look like a person's.
     """
 
     def __init__(self, settings: DatasetSettings) -> None:
@@ -78,6 +86,9 @@ class TableLabels:
                 said = Said(tuple(int(one) for one in found), row.patient, row.report)
                 self._rows[key] = _Named(row.line, row.labels, said)
         problems.refuse()
+        names = NamesSeen(settings.safe_kinds)
+        look_at_classes(names, labels.class_names, settings)
+        names.refuse(ADVICE)
 
     def labeller(self) -> Labeller:
         """What the table says of a picture."""

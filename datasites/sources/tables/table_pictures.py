@@ -33,7 +33,7 @@ from datasites.sources.tables.problems import (
 from datasites.sources.tables.read_table import Table, read_table
 from policies.errors import DataError
 
-_ADVICE = "If they are none, name columns in safe_columns and kinds in safe_kinds, in [dataset]."
+ADVICE = "If they are none, name columns in safe_columns and kinds in safe_kinds, in [dataset]."
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 
@@ -91,9 +91,8 @@ def list_table(settings: DatasetSettings, watch: Callable[[int], None], measured
     problems.refuse()
     refuse_split_levels((one.split("/")[:-1] for one in seen), (), settings.split, of_table=True)
     refuse_split_files(seen, settings.split)
-    if not settings.class_names and len(settings.label_columns) == 1:
-        names.look_at_classes(labels.class_names, "class names")
-    names.refuse(_ADVICE)
+    look_at_classes(names, labels.class_names, settings)
+    names.refuse(ADVICE)
     if not listed:
         raise DataError("The table names no picture that can be taken. Check site and the table's paths.")
     left_out = [*files.left_out, *_unnamed(root, seen, file)]
@@ -152,7 +151,23 @@ def refuse_identity(table: Table, settings: DatasetSettings) -> None:
         if head not in declared:
             for kind in column_looks_like(head, table.samples[head]):
                 seen.suspect("columns", kind, head)
-    seen.refuse(_ADVICE)
+    seen.refuse(ADVICE)
+
+
+def look_at_classes(seen: NamesSeen, class_names: Sequence[str], settings: DatasetSettings) -> None:
+    """Looks at the names of classes that a table gives, in cells or as its columns' names.
+
+    Those that class_names declares, and columns that are called safe, are not looked at.
+
+    Args:
+        seen: Takes note of what looks like somebody's.
+        class_names: As they would be published.
+        settings: Of the table.
+    """
+    if not settings.class_names:
+        own = len(settings.label_columns) == 1
+        safe = frozenset[str]() if own else frozenset(map(one_form, settings.safe_columns))
+        seen.look_at_classes(set(class_names) - safe, "class names" if own else "label columns")
 
 
 def check_columns(table: Table, settings: DatasetSettings, file: Path, only: Sequence[str] = ()) -> None:

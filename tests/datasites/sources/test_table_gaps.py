@@ -14,7 +14,7 @@ from support.painting import Paint
 from datasites.sources.dataset_settings import DatasetSettings
 from datasites.sources.dicom.patients import NO_PATIENT, patients
 from datasites.sources.inspection.inspection import inspect_source
-from policies.errors import DataError
+from policies.errors import DataError, IdentitySuspected
 
 Table = Callable[..., Path]
 
@@ -117,6 +117,24 @@ def test_parts_in_a_table_of_dicom_files_are_seen_too(tmp_path: Path) -> None:
     file.write_text("path,label,split\n1.dcm,red,train\n2.dcm,white,val\n", encoding="utf-8")
     with pytest.raises(DataError, match="which part of a data set each picture is of"):
         listed(folder, labels_from="table", table=str(file))
+
+
+@pytest.mark.parametrize(
+    ("heads", "columns"),
+    [("path,label", ["label"]), ("path,Dr. Muster,Prof. Beispiel", ["Dr. Muster", "Prof. Beispiel"])],
+)
+def test_classes_of_a_table_of_dicom_files_that_look_like_persons_are_not_published(
+    heads: str, columns: list[str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "dicom"
+    folder.mkdir()
+    for name in ("1.dcm", "2.dcm"):
+        written(made([[0, 100], [200, 255]]), folder / name)
+    file = tmp_path / "labels.csv"
+    cells = ['1.dcm,"Muster, Anna"', "2.dcm,white"] if len(columns) == 1 else ["1.dcm,1,0", "2.dcm,0,1"]
+    file.write_text("\n".join([heads, *cells, ""]), encoding="utf-8")
+    with pytest.raises(IdentitySuspected, match="that look like names"):
+        listed(folder, labels_from="table", table=str(file), label_columns=columns)
 
 
 @pytest.mark.parametrize("bad", ["x.heic", "film.tif", "note.txt"])

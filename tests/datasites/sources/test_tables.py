@@ -425,6 +425,19 @@ def test_a_label_that_looks_like_a_person_is_not_published(pictures: Path) -> No
         listing(write(pictures, rows))
 
 
+def test_columns_of_labels_that_are_named_after_persons_are_not_published(pictures: Path) -> None:
+    """A column for each who labelled, as a table of several readers has them; their names would be classes."""
+    readers = ["Dr. Muster", "Prof. Beispiel"]
+    file = write(pictures, [("path", *readers), ("a/1.png", "1", "0"), ("a/2.png", "0", "1")])
+    with pytest.raises(IdentitySuspected, match="label columns that look like names") as caught:
+        listing(file, label_kind="multi", label_columns=readers)
+    assert "Muster" in caught.value.private and "Muster" not in caught.value.public
+    with pytest.raises(IdentitySuspected, match="label columns"):
+        listing(file, label_kind="multi", label_columns=readers, safe_columns=readers[:1])
+    for said in ({"class_names": ["a", "b"]}, {"safe_columns": readers}, {"safe_kinds": ["name"]}):
+        assert len(listing(file, label_kind="multi", label_columns=readers, **said).pictures) == 2
+
+
 def test_a_table_reads_only_what_is_wanted(tmp_path: Path) -> None:
     rows = [("path", "label", "other"), *((f"{number}.png", "red", "x") for number in range(500))]
     table = read_table(write(tmp_path, rows), ["path"])
