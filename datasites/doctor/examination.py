@@ -1,5 +1,8 @@
 """Looks a datasite over, from its programs to its books; changes nothing. For the hospital's admin only.
 
+One line it leaves: the researchers' port counts the look at itself as a connection refused. That is wanted: a peer that
+says nothing could be told apart by nobody, and a stranger who looks for open ports is to show in the audit log.
+
 A check is a function that yields findings. What it raises is a problem like any other: a check that cannot be carried
 out has not been passed.
 """
