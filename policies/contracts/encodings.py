@@ -26,7 +26,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from policies.contracts.weights import Malformed, Shapes, canonical_header
+from policies.contracts.weights import Malformed, Shapes, canonical_header, open_plain
 from policies.contracts.weights_file import (
     CHUNK_VALUES,
     WeightsFile,
@@ -34,7 +34,6 @@ from policies.contracts.weights_file import (
     canonical_size,
     exactly,
     finite,
-    open_plain,
     open_weights,
 )
 from policies.contracts.zstd_frame import ZstdFrame, packer

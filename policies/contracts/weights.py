@@ -6,13 +6,14 @@ is refused. Written canonically: equal arrays give equal bytes, so that no byte 
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import math
 import mmap
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -176,6 +177,17 @@ def is_finite(values: np.ndarray) -> bool:
 
 def _map_file(path: Path, max_bytes: int) -> mmap.mmap | bytearray:
     """The file's bytes, if it is a plain file of at most `max_bytes`: read when they are looked at."""
+    with open_plain(path, max_bytes=max_bytes) as (file, size):
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY) if size else bytearray()
+
+
+@contextlib.contextmanager
+def open_plain(path: Path, *, max_bytes: int) -> Iterator[tuple[BinaryIO, int]]:
+    """A plain file of at most `max_bytes`, open for reading, and its size in bytes.
+
+    Raises:
+        Malformed: It cannot be opened, is a link or no plain file, or is larger.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
@@ -186,7 +198,8 @@ def _map_file(path: Path, max_bytes: int) -> mmap.mmap | bytearray:
             raise Malformed("it is not a plain file")
         if about.st_size > max_bytes:
             raise Malformed(f"the file has {about.st_size} bytes, {max_bytes} are allowed")
-        return mmap.mmap(descriptor, 0, access=mmap.ACCESS_COPY) if about.st_size else bytearray()
+        with open(descriptor, "rb", closefd=False) as file:
+            yield file, about.st_size
     finally:
         os.close(descriptor)
 

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 import numpy as np
 
-from policies.contracts.weights import FiniteArrays, Malformed, Shapes, canonical_header, check_header
+from policies.contracts.weights import FiniteArrays, Malformed, Shapes, canonical_header, check_header, open_plain
 
 # Values that are in memory at once: 1 MiB of float32.
 CHUNK_VALUES = 1 << 18
@@ -89,29 +87,6 @@ def read_whole(path: Path, expected: Shapes, *, max_bytes: int) -> FiniteArrays:
     """
     with open_weights(path, expected, max_bytes=max_bytes) as file:
         return FiniteArrays({name: file.array(name) for name in sorted(expected)})
-
-
-@contextlib.contextmanager
-def open_plain(path: Path, *, max_bytes: int) -> Iterator[tuple[BinaryIO, int]]:
-    """A plain file of at most `max_bytes`, open for reading, and its size in bytes.
-
-    Raises:
-        Malformed: It cannot be opened, is a link or no plain file, or is larger.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        raise Malformed(f"the file cannot be opened ({error.strerror})") from error
-    try:
-        about = os.fstat(descriptor)
-        if not stat.S_ISREG(about.st_mode):
-            raise Malformed("it is not a plain file")
-        if about.st_size > max_bytes:
-            raise Malformed(f"the file has {about.st_size} bytes, {max_bytes} are allowed")
-        with open(descriptor, "rb", closefd=False) as file:
-            yield file, about.st_size
-    finally:
-        os.close(descriptor)
 
 
 def is_canonical(path: Path, expected: Shapes, *, max_bytes: int) -> bool:
