@@ -13,7 +13,7 @@ from researcher.html.element import Html, joined, table
 if TYPE_CHECKING:
     import pandas
 
-    from researcher.studies.history import RoundRecord
+    from researcher.studies.rounds.round_record import RoundRecord
 
 UNITS = {
     "round": "number, from 1",
