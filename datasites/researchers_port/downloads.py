@@ -17,22 +17,21 @@ _REST = re.compile(r"bytes=([0-9]{1,15})-")
 
 
 class Download(FileResponse):
-    """The answer with a blob's bytes, in parts of bounded size; told of its end, however it came.
+    """The answer with a blob's bytes, in parts of bounded size; the blob is doubted before its first byte is sent.
 
-    What goes wrong on the way can be told nobody any more: the line is cut, and the next look at the blob says it.
+    What goes wrong on the way can be told nobody any more: the line is cut, and the next look at the blob says it. Who
+    asks again as soon as the last byte is there is to have that look.
     """
 
     chunk_size = CHUNK_BYTES
 
-    def __init__(self, file: Path, digest: str, ended: Callable[[], None]) -> None:
+    def __init__(self, file: Path, digest: str, doubt: Callable[[], None]) -> None:
         super().__init__(file, media_type="application/octet-stream", headers={"etag": f'"{digest}"'})
-        self._ended = ended
+        self._doubt = doubt
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            self._ended()
+        self._doubt()
+        await super().__call__(scope, receive, send)
 
 
 def check_range(request: Request, file: Path) -> None:

@@ -14,6 +14,7 @@ from datasites.files.state_folder import StateFolder
 
 if TYPE_CHECKING:
     from support.governed import Governed
+    from support.openid_provider import OwnProvider
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +41,21 @@ def governed_north(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Governe
 
     with governed(tmp_path_factory.mktemp("governed")) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def one_provider() -> Iterator[OwnProvider]:
+    """A provider of OpenID on loopback for all tests of a file."""
+    from support.openid_provider import provider
+
+    with provider() as made:
+        yield made
+
+
+@pytest.fixture
+def own_provider(one_provider: OwnProvider) -> OwnProvider:
+    """The provider, which names the reviewer whatever the test before had it do."""
+    from support.console_pages import REVIEWER_NAME
+
+    one_provider.changed, one_provider.foreign, one_provider.moved = {"preferred_username": REVIEWER_NAME}, False, {}
+    return one_provider

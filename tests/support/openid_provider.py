@@ -8,7 +8,7 @@ import hashlib
 import secrets
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +23,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 from support.waiting import wait_for
 
+from datasites.access.signing_in.openid import OpenId, Provider
 from datasites.web.listening import listen
 
 CLIENT, SECRET = "console", "a secret of two"
@@ -103,3 +104,8 @@ def provider() -> Iterator[OwnProvider]:
         server.should_exit = server.force_exit = True
         thread.join()
         socket.close()
+
+
+def openid_of(own: OwnProvider, clock: Callable[[], float] = time.monotonic) -> OpenId:
+    """A datasite's sign-in by this provider."""
+    return OpenId(Provider(own.issuer, CLIENT, SECRET, "preferred_username"), clock)

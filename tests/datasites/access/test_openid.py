@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from support.console_pages import REVIEWER_NAME, Clock
-from support.openid_provider import CLIENT, SECRET, OwnProvider, provider
+from support.openid_provider import CLIENT, SECRET, OwnProvider, openid_of
 from support.waiting import CEILING_SECONDS
 
-from datasites.access.signing_in.openid import BEGUN_SECONDS, OpenId, Provider, read_provider
+from datasites.access.signing_in.openid import BEGUN_SECONDS, OpenId, read_provider
 from datasites.config import DatasiteConfig
 from policies.errors import ConfigError, SignInFailed
-
-
-@pytest.fixture(scope="module")
-def one_provider() -> Iterator[OwnProvider]:
-    with provider() as made:
-        yield made
-
-
-@pytest.fixture
-def own_provider(one_provider: OwnProvider) -> OwnProvider:
-    one_provider.changed, one_provider.foreign, one_provider.moved = {"preferred_username": REVIEWER_NAME}, False, {}
-    return one_provider
-
-
-def openid_of(own: OwnProvider, clock: Callable[[], float] = time.monotonic) -> OpenId:
-    return OpenId(Provider(own.issuer, CLIENT, SECRET, "preferred_username"), clock)
 
 
 def through(openid: OpenId, *, browser: str = "b") -> tuple[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,26 +9,8 @@ import httpx
 import pytest
 from playwright.sync_api import BrowserContext, expect
 from support.console_pages import OWNER, REVIEWER_NAME, ConsoleOfFakes, serving
-from support.openid_provider import CLIENT, SECRET, OwnProvider, provider
+from support.openid_provider import OwnProvider, openid_of
 from support.waiting import CEILING_SECONDS
-
-from datasites.access.signing_in.openid import OpenId, Provider
-
-
-@pytest.fixture(scope="module")
-def one_provider() -> Iterator[OwnProvider]:
-    with provider() as made:
-        yield made
-
-
-@pytest.fixture
-def own_provider(one_provider: OwnProvider) -> OwnProvider:
-    one_provider.changed, one_provider.foreign, one_provider.moved = {"preferred_username": REVIEWER_NAME}, False, {}
-    return one_provider
-
-
-def openid_of(own: OwnProvider, clock: Callable[[], float] = time.monotonic) -> OpenId:
-    return OpenId(Provider(own.issuer, CLIENT, SECRET, "preferred_username"), clock)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import hashlib
@@ -10,7 +11,6 @@ import os
 import socket
 import threading
 import time
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,15 +18,12 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
-from fastapi import FastAPI
 from support.bad_line import BadLine
+from support.blob_app import blob_app
 from support.waiting import CEILING_SECONDS, wait_for
 
-with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
-    warnings.simplefilter("ignore")
-    from datasites.researchers_port import routes
+from datasites.researchers_port.downloads import Download
 from datasites.runs.blobs import BlobLimits, BlobStore
-from datasites.web.http_errors import add_error_handlers
 from policies.contracts.signatures import sign
 from policies.errors import (
     BlobError,
@@ -54,26 +51,7 @@ def blobs(tmp_path: Path) -> BlobStore:
 @pytest.fixture
 def datasite(blobs: BlobStore) -> Iterator[int]:
     """The datasite's own routes on a real port, with the blob store behind them."""
-    parts: dict[str, Any] = dict.fromkeys(
-        [
-            "name",
-            "datasets",
-            "terms_of_use",
-            "books",
-            "book",
-            "queue",
-            "supervisor",
-            "receipts",
-            "polls",
-            "canaries",
-            "rounds",
-        ]
-    )
-    app = FastAPI()
-    add_error_handlers(app)
-    app.include_router(
-        routes.make_routes(routes.ResearcherRoutes(blobs=blobs, email_of=lambda account: "r@u.org", **parts))
-    )
+    app = blob_app(blobs)
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         sock.listen(16)
@@ -464,6 +442,22 @@ def test_an_update_that_the_disk_sends_wrong_is_read_again_before_it_is_sent_aga
     kept.write_bytes(b"wrong!" * 1000)
     with pytest.raises(BlobUnknown):
         researcher.get_blob(digest, tmp_path / "blob", max_bytes=10_000)
+
+
+def test_a_blob_is_doubted_before_its_first_byte_is_sent(tmp_path: Path) -> None:
+    """Whoever has its last byte may ask again at once."""
+    (tmp_path / "blob").write_bytes(b"update")
+    happened: list[str] = []
+
+    async def send(message: Any) -> None:
+        happened.append(message["type"])
+
+    async def receive() -> Any:
+        raise AssertionError("nothing is to be read")
+
+    download = Download(tmp_path / "blob", "0" * 64, lambda: happened.append("doubted"))
+    asyncio.run(download({"type": "http", "method": "GET", "headers": []}, receive, send))
+    assert happened[:2] == ["doubted", "http.response.start"]
 
 
 def test_a_disk_that_cannot_read_an_update_is_told_in_one_sentence_and_the_update_stays(

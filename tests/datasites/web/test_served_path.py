@@ -6,19 +6,14 @@ import asyncio
 import random
 import re
 import string
-import warnings
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from support.blob_app import blob_app
 
-with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
-    warnings.simplefilter("ignore")
-    from datasites.researchers_port import routes
 from datasites.runs.blobs import BlobLimits, BlobStore
-from datasites.web.http_errors import add_error_handlers
 from datasites.web.request_bounds import DATA_ONLY, RequestBounds
 from datasites.web.served_path import served_path, signed_path
 from policies.contracts.signatures import sign
@@ -113,26 +108,7 @@ def test_what_a_signature_covers_does_not_depend_on_the_host() -> None:
 def test_a_signed_request_is_judged_alike_under_every_host_header(tmp_path: Path) -> None:
     (tmp_path / "blobs").mkdir()
     blobs = BlobStore(tmp_path / "blobs", limits=BlobLimits(max_bytes=1000))
-    parts: dict[str, Any] = dict.fromkeys(
-        [
-            "name",
-            "datasets",
-            "terms_of_use",
-            "books",
-            "book",
-            "queue",
-            "supervisor",
-            "receipts",
-            "polls",
-            "canaries",
-            "rounds",
-        ]
-    )
-    app = FastAPI()
-    add_error_handlers(app)
-    app.include_router(
-        routes.make_routes(routes.ResearcherRoutes(blobs=blobs, email_of=lambda account: "r@u.org", **parts))
-    )
+    app = blob_app(blobs)
     path, drawn = f"/wanwu/v1/blobs/{'ab' * 32}", random.Random(0)
 
     async def ask(host: str) -> str:
