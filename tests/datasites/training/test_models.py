@@ -331,3 +331,11 @@ def test_a_pool_to_a_size_has_torchs_bits_both_ways(size: tuple[int, int]) -> No
     gradient = torch.randn_like(plain)
     found, expected = (torch.autograd.grad(pool, pictures, gradient)[0] for pool in (quick, plain))
     assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64], ids=str)
+def test_in_another_precision_both_pools_are_torchs(dtype: torch.dtype) -> None:
+    pictures = torch.rand(2, 3, 8, 8).to(dtype).requires_grad_()
+    assert "Halved" not in HalvingPool()(pictures).grad_fn.name()
+    assert torch.equal(HalvingPool()(pictures), nn.functional.avg_pool2d(pictures, 2))
+    assert "Adaptive" in PoolTo(4)(pictures).grad_fn.name()
