@@ -53,7 +53,7 @@ def in_memory(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _fill(file: Any, rows: NDArray[Any], name: str) -> None:
-    left = memoryview(rows.reshape(-1).view(np.uint8))
+    left = rows.reshape(-1).view(np.uint8).data
     while left:
         count = file.readinto(left)
         if not count:

@@ -7,11 +7,13 @@ import threading
 from typing import Any
 
 import httpx
-from starlette.types import Receive, Scope, Send
+import pytest
+from starlette.types import Message, Receive, Scope, Send
 from support.waiting import CEILING_SECONDS, wait_for
 
 from datasites.web.listening import console_server, listen
 from datasites.web.port_limits import PortLimits
+from datasites.web.stopping import ToldWhenStopping
 
 
 class Never:
@@ -60,3 +62,26 @@ def test_a_request_that_waits_while_the_datasite_stops_is_answered_that_it_stops
 
 def test_an_answer_that_has_begun_is_cut_off_and_nothing_put_behind_it() -> None:
     assert isinstance(asked_while_it_stops(Never(begins=True)), httpx.RemoteProtocolError)
+
+
+@pytest.mark.parametrize("begins", [False, True])
+def test_what_is_cancelled_says_one_thing_and_ends_cancelled_where_it_had_begun(begins: bool) -> None:
+    sent: list[str] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message["type"])
+
+    async def ask() -> None:
+        app = Never(begins=begins)
+        asked = asyncio.create_task(ToldWhenStopping(app)({"type": "http"}, None, send))  # type: ignore[arg-type]
+        while not app.asked.is_set():
+            await asyncio.sleep(0)
+        asked.cancel()
+        await asked
+
+    if begins:
+        with pytest.raises(asyncio.CancelledError):
+            asyncio.run(ask())
+    else:
+        asyncio.run(ask())
+    assert sent == ["http.response.start", "http.response.body"]

@@ -68,6 +68,20 @@ def test_what_a_graph_has_a_gradient_of_does_not_go_through_comparisons() -> Non
     assert {name for name, one in OPERATORS.items() if one.flat} == {*COMPARISONS, "choose"}
 
 
+@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize("operator", COMPARISONS)
+def test_a_parameter_on_either_side_of_a_comparison_is_refused_though_its_outcome_is_computed_with(
+    operator: str, place: int
+) -> None:
+    b = Builder()
+    pooled = b.add("mean", b.convolution(PICTURES, "stem", 3, 8), axes=[2, 3], keep=False)
+    sides = [pooled, pooled]
+    sides[place] = b.parameter("bound", 8)
+    b.linear(b.add("add", pooled, b.add(operator, *sides)), "head", 8, 4)
+    with pytest.raises(GraphError, match="Parameter 'bound' is only compared with"):
+        prove(b.graph())
+
+
 def test_logits_that_only_compare_are_refused_since_nothing_is_trained() -> None:
     b = Builder()
     pooled = b.add("mean", b.convolution(PICTURES, "stem", 3, 8), axes=[2, 3], keep=False)
