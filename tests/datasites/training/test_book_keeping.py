@@ -314,6 +314,16 @@ def test_norms_beside_each_other_in_memory_have_each_pictures_gradient(channels,
     assert distance(together, expected) <= 1e-5 * norm_of(expected)
 
 
+def test_norms_of_maps_of_one_pixel_keep_their_digits_in_whatever_format_they_come():
+    """Groups of two numbers that differ by a hundred thousandth: torch's kernel for channels_last loses them."""
+    torch.manual_seed(2)
+    model = nn.Sequential(nn.GroupNorm(4, 8), nn.Flatten(), nn.Linear(8, CLASSES))
+    images = torch.empty_strided((PICTURES, 8, 1, 1), (8, 1, 8, 8)).copy_(100 + 1e-3 * torch.randn(PICTURES, 8, 1, 1))
+    expected = one_by_one(copy.deepcopy(model).double(), images.double(), LABELS, 1e6)
+    found = BookKeeping(model, 1e6).clipped_sum(images, LABELS)
+    assert distance(found, expected) <= 0.02 * norm_of(expected)
+
+
 class ManySmall(nn.Module):
     """Layers of one position and of few, whose inner products and products wait for each other; one in float64."""
 
