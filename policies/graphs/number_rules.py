@@ -137,6 +137,7 @@ NUMBER_RULES: dict[str, Operator] = {
     "gelu": Operator("x times the normal distribution's function", _ALIKE, _each_number, attributes={"tanh": Flag()}),
     "leaky_relu": Operator("x, or slope x below 0", _ALIKE, _each_number, attributes={"slope": Number(0.0, 1.0)}),
     "power": Operator("x to the exponent", _ALIKE, _each_number, attributes={"exponent": Number(-8.0, 8.0)}),
+    "without_gradient": Operator("x; without a gradient", _ALIKE, _each_number, flat=(0,)),
     "where": Operator("y where the constant x is true, else z", _TOGETHER, _where, (3, 3)),
     "variance": Operator(
         "the variance over the axes", _OTHERS, _variance, attributes={**_OVER, "correction": Whole(0, 1)}

@@ -226,8 +226,9 @@ def _check_gradients(graph: Graph) -> None:
     reached = with_gradient(graph.nodes)
     if still := [name for name in graph.parameters if _PARAMETER + name not in reached]:
         raise GraphError(
-            f"Parameter {shown(still[0], most=120)!r} is only compared with, which has no gradient, so nothing would "
-            "train it. Make it a constant, with requires_grad=False, and capture the network again."
+            f"Parameter {shown(still[0], most=120)!r} is only compared with, which has no gradient, or its gradient is "
+            "stopped, so nothing would train it. Make it a constant, with requires_grad=False, and capture the network "
+            "again."
         )
 
 

@@ -162,6 +162,8 @@ def _attention(call: Call) -> Ref:
     scale, mask = call.plain("scale"), call.arguments["attn_mask"]
     if isinstance(mask, torch.Tensor) and mask.dtype == torch.bool:
         mask = torch.where(mask, 0.0, _MASKED)
+    elif isinstance(mask, Ref) and mask.truth:
+        mask = call.add("choose", mask, torch.zeros(()), torch.tensor(_MASKED), like=shape_of(mask))
     return call.add(
         "attention",
         query,

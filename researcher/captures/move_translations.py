@@ -219,7 +219,10 @@ def _shuffle(operator: str, factor: str) -> Translate:
     return lambda call: call.add(operator, call.value("self"), factor=call.plain(factor))
 
 
-_OF_PICTURES = "its index is computed from the pictures. An index must be a constant of whole numbers"
+_OF_PICTURES = (
+    "its index is computed from the pictures. Choose with torch.where, pick by places of topk, sort or argmax with "
+    "torch.gather, or give it a constant of whole numbers"
+)
 _SHAPES = ("_unsafe_view", "flatten", "reshape", "reshape_as", "squeeze", "unflatten", "unsqueeze", "view", "view_as")
 MOVES: dict[str, Translate] = {
     **dict.fromkeys(_SHAPES, _reshape),

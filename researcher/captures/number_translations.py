@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -110,11 +111,37 @@ def _over(operator: str) -> Translate:
 
 def _norm(name: str) -> Translate:
     def translate(call: Call) -> Ref:
-        if call.plain(name) not in (2, None):
-            raise Untranslatable("only the Euclidean norm has a rule")
-        return _over("norm")(call)
+        value, order = call.value("self"), call.plain(name)
+        if order in (2, None, "fro"):
+            return _over("norm")(call)
+        axes = call.axes(call.plain("dim") if "dim" in call.arguments else None, value)
+        return length(call, value, axes, float(order), keep=bool(call.arguments.get("keepdim", False)))
 
     return translate
+
+
+def length(call: Call, value: Ref, axes: list[int], order: float, *, keep: bool) -> Ref:
+    """A norm of any order above 0 over axes, without a gradient where all numbers are 0.
+
+    Args:
+        call: Whose result it is.
+        value: Whose numbers it is of.
+        axes: Over which it goes.
+        order: 1 for the sum of absolute values, infinity for the largest.
+        keep: Whether the axes stay, with length 1.
+    """
+    if order == 2:
+        return call.add("norm", value, axes=axes, keep=keep)
+    if not order > 0:
+        raise Untranslatable("only norms of an order above 0 have a rule")
+    sizes = call.add("absolute", value, like=shape_of(value))
+    if order in (1, math.inf):
+        return call.add("sum" if order == 1 else "largest", sizes, axes=axes, keep=keep)
+    powers = call.add("power", sizes, like=shape_of(value), exponent=order)
+    total = call.add("sum", powers, axes=axes, keep=keep)
+    none = call.add("equal", total, torch.zeros(()))
+    apart = call.add("choose", none, torch.ones(()), total)
+    return call.add("choose", none, torch.zeros(()), call.add("power", apart, exponent=1 / order))
 
 
 def _variance(call: Call) -> Ref:

@@ -41,6 +41,24 @@ class Untold:
     why: str
 
 
+class Later:
+    """What an operator gives beside its value, written down where something is made of it.
+
+    Args:
+        make: Writes it down.
+    """
+
+    def __init__(self, make: Callable[[], Ref]) -> None:
+        self._make = make
+        self._found: Ref | None = None
+
+    def made(self) -> Ref:
+        """The value, the same each time."""
+        if self._found is None:
+            self._found = self._make()
+        return self._found
+
+
 WHERE_THE_LARGEST_IS = "it is made of where the largest or smallest number is, which has no gradient. Use the number"
 
 

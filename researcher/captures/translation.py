@@ -12,42 +12,25 @@ from torch._ops import HigherOrderOperator
 
 from policies.errors import GraphError
 from policies.graphs.graph import Graph
+from policies.untrusted_text import shown
+from researcher.captures.chosen.every import COMPOSED, TRANSLATIONS
+from researcher.captures.chosen.written import VIEWS, Shared
 from researcher.captures.composed.advice import ADVICE
-from researcher.captures.composed.compared import CHOSEN, COMPARED, as_numbers, settle
-from researcher.captures.composed.functions import FUNCTIONS
-from researcher.captures.composed.parts import PARTS
+from researcher.captures.composed.compared import as_numbers, settle
 from researcher.captures.composed.places import place_of, source_of
-from researcher.captures.composed.products import PRODUCTS
-from researcher.captures.composed.recurrent import RECURRENT
-from researcher.captures.composed.rows import FILLED, repeated, spread
-from researcher.captures.composed.windows import WINDOWS
-from researcher.captures.copy_translations import COPIES
+from researcher.captures.composed.rows import repeated, spread
 from researcher.captures.exported import Traced, size_of
-from researcher.captures.layer_translations import LAYERS
-from researcher.captures.move_translations import MOVES
-from researcher.captures.number_translations import NUMBERS
-from researcher.captures.translated import Call, Repeated, Untold, Untranslatable
+from researcher.captures.translated import Call, Later, Repeated, Untold, Untranslatable
 from researcher.captures.writer import Operand, Ref, Writer
 
-_TRANSLATIONS = {
-    **NUMBERS, **FUNCTIONS, **LAYERS, **PRODUCTS, **MOVES, **COPIES, **WINDOWS, **PARTS, **FILLED, **RECURRENT,
-    **COMPARED, **CHOSEN,
-}  # fmt: skip
-_COMPOSED = {*CHOSEN, *FUNCTIONS, *WINDOWS, *PARTS, *RECURRENT, "bilinear", "einsum", "tensordot"}
 _SAME = {
     "alias", "clone", "contiguous", "dropout", "dropout_", "feature_dropout", "lift_fresh_copy", "type_as", "to",
     "_to_copy", "detach", "detach_", "alpha_dropout", "feature_alpha_dropout",
 }  # fmt: skip
-_VIEWS = {
-    "alias", "alpha_dropout", "chunk", "contiguous", "detach", "detach_", "diagonal", "dropout", "expand", "expand_as",
-    "feature_alpha_dropout", "feature_dropout", "flatten", "movedim", "moveaxis", "mT", "narrow", "numpy_T", "permute",
-    "reshape", "reshape_as", "select", "slice", "split", "split_with_sizes", "squeeze", "swapaxes", "swapdims", "t",
-    "tensor_split", "to", "transpose", "type_as", "unbind", "unflatten", "unfold", "unsqueeze", "view", "view_as",
-}  # fmt: skip
+_KEPT = {"affine_grid_generator", "embedding", "grid_sampler"}  # what is the same for each picture is read once there
 _SKIPPED = {"_assert_scalar", "_assert_tensor_metadata"}
 _RANDOM = ("bernoulli", "rand", "normal", "uniform", "multinomial", "poisson", "exponential_", "rrelu", "random")
 _WITHOUT_GRADIENTS, _OTHER_PRECISION = "wrap_with_set_grad_enabled", "wrap_with_autocast"
-_STOPPED = "it stops a gradient. Freeze parameters instead, or leave it out"
 
 
 class Translation:
@@ -61,8 +44,8 @@ class Translation:
         self._traced = traced
         self._writer = Writer()
         self._known: dict[fx.Node, Operand] = {}
-        self._groups: dict[fx.Node, set[fx.Node]] = {}
         self._order: dict[fx.Node, tuple[int, ...]] = {node: (number,) for number, node in enumerate(traced.nodes)}
+        self._shared = Shared(self._known, self._order)
         self._several = Counter[str]()
         self.notes: list[str] = []
 
@@ -89,7 +72,7 @@ class Translation:
             if node.op == "output":
                 continue
             self._known[node] = self._begun(node) if node.op == "placeholder" else self._found(node)
-            self._groups.setdefault(node, {node})
+            self._shared.alone(node)
             output = self._known[node] if node.name == self._traced.output else output
         if self._several:
             kinds = ", ".join(f"{count} {name.strip('_')}" for name, count in sorted(self._several.items()))
@@ -100,7 +83,12 @@ class Translation:
         """What a node that is no input gives; a part of the network that is called as a function is kept as it is."""
         if node.op == "get_attr":
             return getattr(node.graph.owning_module, str(node.target))
-        return self._within(node) if isinstance(node.target, HigherOrderOperator) else self._translated(node)
+        try:
+            return self._within(node) if isinstance(node.target, HigherOrderOperator) else self._translated(node)
+        except (RuntimeError, TypeError, AttributeError, IndexError, KeyError) as error:
+            told = shown(str(error).strip().split("\n")[0], most=200)
+            why = f"the capture cannot follow it ({type(error).__name__}: {told}). Write it with plain operators"
+            self._refuse(node, f"{why}, without torch.func, vmap and classes of tensors of your own")
 
     def _within(self, node: fx.Node) -> Operand:
         """A part under `torch.no_grad()`, or where autocast is off: its nodes in its place."""
@@ -113,24 +101,23 @@ class Translation:
         told = next((one for one in inner if source_of(one)), node)
         if name == _OTHER_PRECISION and node.args[2]:
             self._refuse(told, "it computes in another precision. Leave autocast out; a plan says in which it trains")
-        self._order |= {one: (*self._order[node], number) for number, one in enumerate(inner)}
+        self._order.update({one: (*self._order[node], number) for number, one in enumerate(inner)})
         taken = iter(given)
         for one in inner:
             if one.op == "placeholder":
                 outer: Any = next(taken)
                 self._known[one] = self._known[outer]
-                self._groups[one] = self._groups[outer]
-                self._groups[outer].add(one)
+                self._shared.join(one, outer)
             elif one.op == "output":
                 (returned,) = one.args
                 found = fx.node.map_arg(returned, self._known.__getitem__)
                 stopped = name == _WITHOUT_GRADIENTS and not node.args[0]
-                if stopped and any(isinstance(value, Ref) and value.trained for value in _flat([found])):
-                    self._refuse(told, _STOPPED)
-                return list(found) if isinstance(found, tuple) else found
+                found = list(found) if isinstance(found, tuple) else found
+                self._writer.source = source_of(told)
+                return self._stopped(found) if stopped else found
             else:
                 self._known[one] = self._found(one)
-                self._groups.setdefault(one, {one})
+                self._shared.alone(one)
         return None
 
     def _begun(self, node: fx.Node) -> Operand:
@@ -159,16 +146,19 @@ class Translation:
         found = self._called(node, name.rstrip("_") if in_place else name, arguments)
         first = node.args[0] if node.args else None
         if in_place and isinstance(first, fx.Node):
-            self._overwrite(node, first, found)
-        elif name in _VIEWS:
-            self._join(node)
+            try:
+                self._shared.overwrite(self._writer, node, first, found)
+            except Untranslatable as error:
+                self._refuse(node, str(error))
+        elif name in VIEWS:
+            self._shared.view(node, name, arguments)
         return found
 
     def _called(self, node: fx.Node, name: str, arguments: Mapping[str, Operand]) -> Operand:
         self._writer.source = source_of(node)
         if name == "scaled_dot_product_attention" and arguments.get("dropout_p"):
             self._tell_of_dropout(node)
-        translate = _TRANSLATIONS.get(name)
+        translate = TRANSLATIONS.get(name)
         if translate is None and name not in _SAME:
             self._refuse(node, ADVICE.get(name, "it has no rule; docs/ref-graph-operators.md lists what has one"))
         value = node.meta["val"]
@@ -182,17 +172,27 @@ class Translation:
                 settle(call, name, found, of_floats=any(map(_is_floats, node.all_input_nodes)))
         except Untranslatable as error:
             self._refuse(node, str(error))
-        if name in _COMPOSED and self._writer.count - before > 1:
+        if name in COMPOSED and self._writer.count - before > 1:
             self._several[name] += 1
         return found
 
     def _same(self, node: fx.Node, name: str, call: Call) -> Operand:
         arguments, value = call.arguments, next(iter(call.arguments.values()))
-        if name in ("detach", "detach_") and (not isinstance(value, Ref) or value.trained):
-            self._refuse(node, _STOPPED)
+        if name in ("detach", "detach_"):
+            return self._stopped(value)
         if "dropout" in name and arguments.get("p") and arguments.get("train", arguments.get("training", True)):
             self._tell_of_dropout(node)
         return as_numbers(call, value, node.args[0].meta["val"].dtype)  # type: ignore[union-attr]
+
+    def _stopped(self, value: Operand) -> Operand:
+        """A value that no gradient passes, where one would."""
+        if isinstance(value, list):
+            return [self._stopped(one) for one in value]
+        if not isinstance(value, Ref) or not value.trained:
+            return value
+        found = self._writer.add("without_gradient", [value], (list(value.shape), value.batch))
+        found.truth, found.distinct, found.windows = value.truth, value.distinct, value.windows
+        return found
 
     def _tell_of_dropout(self, node: fx.Node) -> None:
         self.notes.append(f"Dropout was taken out at {source_of(node)}: private training adds noise of its own.")
@@ -201,7 +201,7 @@ class Translation:
         parts, index = self._known[node.args[0]], node.args[1]  # type: ignore[index]
         if not isinstance(parts, list) or not isinstance(index, int):
             self._refuse(node, "it takes a part of something that is no list of values")
-        self._join(node)
+        self._shared.view(node, "getitem", {})
         return parts[index]
 
     def _constant(self, node: fx.Node, arguments: Mapping[str, Operand]) -> Operand:
@@ -226,7 +226,9 @@ class Translation:
                 return [told(part) for part in one]
             if isinstance(one, Untold):
                 self._refuse(node, one.why)
-            return spread(self._writer, one) if isinstance(one, Repeated) and name != "embedding" else one
+            if isinstance(one, Later):
+                return one.made()
+            return spread(self._writer, one) if isinstance(one, Repeated) and name not in _KEPT else one
 
         self._writer.source = source_of(node)
         try:
@@ -252,27 +254,6 @@ class Translation:
     def _value(self, node: fx.Node) -> Operand:
         known = self._known[node]
         return node.meta["val"] if known is None else known
-
-    def _join(self, node: fx.Node) -> None:
-        """A view shares its numbers with what it is a view of."""
-        base = node.args[0]
-        if isinstance(base, fx.Node):
-            self._groups[node] = self._groups[base]
-            self._groups[base].add(node)
-
-    def _overwrite(self, node: fx.Node, written: fx.Node, found: Operand) -> None:
-        """A value is written into: who reads it later reads the new one; who sees it through a view is refused."""
-        if isinstance(self._known[written], Ref) and written.op == "placeholder":
-            self._refuse(node, "it writes into the pictures or a parameter. Use the operator that makes a new value")
-        here = self._order[node]
-        for other in self._groups[written]:
-            if other is not written and any(self._order[user] > here for user in other.users):
-                self._refuse(
-                    node, "it writes into a value that is read elsewhere. Use the operator that makes a new one"
-                )
-        self._known[written] = found
-        self._groups[node] = self._groups[written]
-        self._groups[written].add(node)
 
     def _refuse(self, node: fx.Node, why: str) -> NoReturn:
         raise GraphError(f"{place_of(node)} is refused: {why}.")

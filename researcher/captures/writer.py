@@ -25,6 +25,11 @@ class Ref:
         batch: The axis of the pictures, or None.
         trained: Whether it has a gradient of a trained parameter.
         truth: Whether each of its numbers is known to be 0 or 1, as truth values are written.
+
+    Attributes:
+        distinct: Along which axis its numbers are places that differ, if it is known of one.
+        windows: Of places in maps: height and width of windows beside each other, each of which has one of the places,
+            and of the maps; None elsewhere.
     """
 
     def __init__(
@@ -32,6 +37,8 @@ class Ref:
     ) -> None:
         self.name, self.shape, self.batch, self.trained = name, tuple(shape), batch, trained
         self.truth = truth
+        self.distinct: int | None = None
+        self.windows: tuple[int, ...] | None = None
 
     def sizes(self) -> list[Any]:
         """The shape as a graph's text has it."""

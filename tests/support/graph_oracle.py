@@ -19,7 +19,7 @@ _PLAIN = (
     *("softplus", "tanh"),
 )
 
-_COMPARED = ("at_least", "equal", "greater")
+_COMPARED, _STOPPED = ("at_least", "equal", "greater"), ("without_gradient",)
 
 
 def weighted(graph: Graph, seed: int) -> GraphModel:
@@ -102,7 +102,19 @@ class RandomGraph:
 
     def _combine(self, name: str, value: Value, others: list[int]) -> str:
         operator = self.draw.choice(
-            ["add", "subtract", "multiply", "maximum", "minimum", "divide", "where", *_COMPARED, "choose", "choose"]
+            [
+                "add",
+                "subtract",
+                "multiply",
+                "maximum",
+                "minimum",
+                "divide",
+                "where",
+                *_COMPARED,
+                "choose",
+                "choose",
+                *_STOPPED,
+            ]
         )
         shape = [1 if axis == value.batch or self.draw.random() < 0.4 else n for axis, n in enumerate(value.shape)]
         if self.draw.random() < 0.3:
@@ -117,6 +129,9 @@ class RandomGraph:
         if operator in _COMPARED:  # and its own numbers beside, so that a gradient passes
             steps = self._add(operator, name, self._add("affine", name, factor=-0.5, offset=0.1))
             return self._add("add", self._add("multiply", steps, other), self._add("tanh", name))
+        if operator in _STOPPED:
+            stopped = self._add("multiply", self._add(operator, name), other)
+            return self._add("add", stopped, self._add("tanh", name))
         if operator == "choose":
             return self._chosen(name, other)
         if operator == "divide":

@@ -115,6 +115,26 @@ def comparing() -> Graph:
     return b.graph()
 
 
+def ordering() -> Graph:
+    """The second of each channel's row means by counted comparisons, a stopped weight, and parts that are normalised."""
+    b = Builder()
+    maps, zero = b.convolution(PICTURES, "stem", 3, 8), b.constant("float32", (), [0.0])
+    parts = b.add("reshape", maps, shape=[["B", 16], 4, 8])
+    normed = b.add("standardise", parts, axes=[1, 2], eps=1e-5)
+    maps = b.add("multiply", b.add("reshape", normed, shape=[["B", 1], 8, 8, 8]), b.parameter("scale", 8, 1, 1))
+    rows = b.add("mean", maps, axes=[3], keep=False)
+    own, others = b.add("reshape", rows, shape=[["B", 1], 8, 8, 1]), b.add("reshape", rows, shape=[["B", 1], 8, 1, 8])
+    first = b.constant("bool", (8, 8), [j < i for i in range(8) for j in range(8)])
+    stand = b.add("where", first, b.add("at_least", others, own), b.add("greater", others, own))
+    rank = b.add("sum", stand, axes=[3], keep=False)
+    second = b.add("equal", rank, b.constant("float32", (), [1.0]))
+    chosen = b.add("sum", b.add("choose", second, rows, zero), axes=[2], keep=False)
+    spread = b.add("variance", maps, axes=[2, 3], keep=False, correction=1)
+    weight = b.add("sigmoid", b.add("mean", maps, axes=[2, 3], keep=False))
+    b.linear(b.add("add", spread, b.add("multiply", b.add("without_gradient", weight), chosen)), "head", 8, 4)
+    return b.graph()
+
+
 def attention_of(*lead: int, image_shape: tuple[int, int, int] = (8, 8, 3)) -> Graph:
     """Attention with a mask, and pictures on the first of the axes before the last two.
 

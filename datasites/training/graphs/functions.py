@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -47,8 +48,19 @@ def _affine(a: Attributes, inputs: tuple[torch.Tensor, ...]) -> torch.Tensor:
 
 
 def _standardise(a: Attributes, inputs: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    if torch.compiler.is_exporting():  # Core ML and ExecuTorch know no variance
+        apart = inputs[0] - inputs[0].mean(dim=a["axes"], keepdim=True)
+        return apart * torch.rsqrt(apart.square().mean(dim=a["axes"], keepdim=True) + a["eps"])
     variance, mean = torch.var_mean(inputs[0], dim=a["axes"], correction=0, keepdim=True)
     return (inputs[0] - mean) * torch.rsqrt(variance + a["eps"])
+
+
+def _variance(a: Attributes, inputs: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    if torch.compiler.is_exporting():
+        numbers = math.prod(inputs[0].shape[axis] for axis in a["axes"])
+        apart = inputs[0] - inputs[0].mean(dim=a["axes"], keepdim=True)
+        return apart.square().sum(dim=a["axes"], keepdim=a["keep"]) / (numbers - a["correction"])
+    return torch.var(inputs[0], a["axes"], correction=a["correction"], keepdim=a["keep"])
 
 
 def _conv2d(a: Attributes, inputs: tuple[torch.Tensor, ...]) -> torch.Tensor:
@@ -188,8 +200,9 @@ FUNCTIONS: dict[str, Function] = {
     "sum": _over(torch.sum),
     "take": _take,
     "tanh": _each(torch.tanh),
-    "variance": lambda a, inputs: torch.var(inputs[0], a["axes"], correction=a["correction"], keepdim=a["keep"]),
+    "variance": _variance,
     "where": _each(torch.where),
+    "without_gradient": _each(torch.detach),
 }
 """Every operator but `expand` and `reshape`, whose shapes hold the batch; see `carried_out`."""
 

@@ -65,7 +65,7 @@ def prove_loss(loss: LossGraph, limits: GraphLimits = LOSS_LIMITS) -> LossProof:
         )
     if OUTPUT not in with_gradient(loss.nodes):
         raise GraphError(
-            "The loss only compares the outputs, which has no gradient, so nothing would be trained by it. Make it of "
-            "the outputs themselves, and of comparisons only what chooses or weighs."
+            "The loss only compares the outputs, which has no gradient, or stops it, so nothing would be trained by "
+            "it. Make it of the outputs themselves, and of comparisons only what chooses or weighs."
         )
     return LossProof(loss, walked.nodes, walked.multiplications, walked.activation_numbers)

@@ -218,7 +218,23 @@ CHOSEN: dict[str, Translate] = {
 }
 """Translations of what compares and chooses within, and so is written as several operators."""
 
-_TRUE_AS_WELL = {*COMPARED, *MOVES, *COPIES, *FILLED, "amax", "amin", "index_put", "maximum", "minimum", "mul"}
+_WHOLE = {"argmax", "argmin", "argsort", "bucketize", "count_nonzero"}
+_TRUE_AS_WELL = {
+    *COMPARED,
+    *MOVES,
+    *COPIES,
+    *FILLED,
+    "amax",
+    "amin",
+    "copy",
+    "fill",
+    "index_put",
+    "isfinite",
+    "isinf",
+    "maximum",
+    "minimum",
+    "mul",
+}
 
 
 def as_numbers(call: Call, value: Operand, source: torch.dtype) -> Operand:
@@ -263,5 +279,5 @@ def settle(call: Call, name: str, found: Operand, *, of_floats: bool) -> None:
         for one in found if isinstance(found, list) else [found]:
             if isinstance(one, Ref):
                 one.truth = True
-    elif of_floats and not call.dtype.is_floating_point and name != "count_nonzero":
+    elif of_floats and not call.dtype.is_floating_point and name not in _WHOLE:
         raise Untranslatable(_ROUNDED)

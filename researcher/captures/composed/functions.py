@@ -6,16 +6,9 @@ import math
 
 import torch
 
-from researcher.captures.translated import (
-    WHERE_THE_LARGEST_IS,
-    Call,
-    Like,
-    Translate,
-    Untold,
-    Untranslatable,
-    shape_of,
-)
-from researcher.captures.writer import Operand, Ref
+from researcher.captures.number_translations import NUMBERS
+from researcher.captures.translated import Call, Like, Translate, Untranslatable, shape_of
+from researcher.captures.writer import Ref
 
 _SELU_ALPHA, _SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
 _FAR = 1e30
@@ -58,14 +51,34 @@ def _celu(call: Call) -> Ref:
     return _scaled_elu(call, alpha, 1.0, 1 / alpha)
 
 
-def _softplus(call: Call) -> Ref:
-    """log(1 + exp(beta x)) / beta; from a threshold on torch gives x itself, which no number of float32 tells apart."""
-    beta, value = float(call.plain("beta")), call.value("self")
-    if call.plain("threshold") < 20:
-        raise Untranslatable("its threshold must be 20 at least")
-    if beta == 1:
-        return call.add("softplus", value)
-    return call.affine(call.add("softplus", call.affine(value, beta, 0)), 1 / beta, 0)
+def _sum_of_exponentials(call: Call) -> Ref:
+    """log(exp x + exp y), which no large number overflows."""
+    first, second = call.floats("self"), call.floats("other")
+    apart = call.add("absolute", call.add("subtract", first, second))
+    return call.add("add", call.add("maximum", first, second), call.add("softplus", call.affine(apart, -1, 0)))
+
+
+def _quotient_added(call: Call) -> Ref:
+    quotient = call.add("divide", call.floats("tensor1"), call.floats("tensor2"))
+    return call.add("add", call.floats("self"), call.affine(quotient, call.plain("value"), 0))
+
+
+def _turned_over(axis: int) -> Translate:
+    return lambda call: call.add("flip", call.value("self"), axes=[axis])
+
+
+def _opposite_error(call: Call) -> Ref:
+    return call.affine(call.add("error_function", call.value("self")), -1, 1)
+
+
+def _tangent(call: Call) -> Ref:
+    return call.add("divide", *(call.add(name, call.value("self")) for name in ("sine", "cosine")))
+
+
+def _hyperbolic_tangents_inverse(call: Call) -> Ref:
+    value = call.value("self")
+    above, below = (call.add("logarithm", call.affine(value, sign, 1)) for sign in (1, -1))
+    return call.affine(call.add("subtract", above, below), 0.5, 0)
 
 
 def _gated(call: Call) -> Ref:
@@ -133,21 +146,6 @@ def _between(call: Call) -> Ref:
     return call.add("add", first, call.affine(apart, call.plain("weight"), 0))
 
 
-def _with_place(operator: str, both: str) -> Translate:
-    """The largest number and where it is, of which the place is told to nobody; or the greater of two values."""
-
-    def translate(call: Call) -> Operand:
-        value = call.value("self")
-        if "other" in call.arguments:
-            return call.add(both, call.floats("self"), call.floats("other"))
-        if "dim" not in call.arguments:
-            return call.add(operator, value, axes=call.axes(None, value), keep=False)
-        axes, keep = [call.axis(call.plain("dim"), value)], bool(call.plain("keepdim"))
-        return [call.add(operator, value, like=call.parts[0], axes=axes, keep=keep), Untold(WHERE_THE_LARGEST_IS)]
-
-    return translate
-
-
 def _cosine(call: Call) -> Ref:
     """The product of two directions, summed over an axis; both lengths are eps at least."""
     first, second = (call.writer.read(call.floats(name)) for name in ("x1", "x2"))
@@ -204,23 +202,29 @@ def _triangle(upper: bool) -> Translate:
 
 FUNCTIONS: dict[str, Translate] = {
     "_weight_norm": _weight_norm,
+    "addcdiv": _quotient_added,
+    "atanh": _hyperbolic_tangents_inverse,
     "celu": _celu,
     "cosh": _hyperbolic(1),
     "cosine_similarity": _cosine,
     "elu": _elu,
+    "erfc": _opposite_error,
     "expm1": _minus_one,
+    "fliplr": _turned_over(1),
+    "flipud": _turned_over(0),
     "glu": _gated,
     "lerp": _between,
+    "logaddexp": _sum_of_exponentials,
     "logit": _logit,
     "log10": _logarithm(10),
     "log2": _logarithm(2),
-    "max": _with_place("largest", "maximum"),
-    "min": _with_place("smallest", "minimum"),
     "pow": _power,
     "prelu": _prelu,
     "selu": _selu,
     "sinh": _hyperbolic(-1),
-    "softplus": _softplus,
+    "special_erfc": _opposite_error,
+    "special_expit": NUMBERS["sigmoid"],
+    "tan": _tangent,
     "softshrink": _softshrink,
     "tril": _triangle(upper=False),
     "triu": _triangle(upper=True),

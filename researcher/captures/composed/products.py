@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from researcher.captures.number_translations import length
 from researcher.captures.translated import Call, Like, Translate, Untranslatable, shape_of
 from researcher.captures.writer import Operand, Ref, spelled
 
@@ -197,15 +198,92 @@ def _bilinear(call: Call) -> Ref:
     return found if call.arguments["bias"] is None else call.add("add", found, call.value("bias"))
 
 
+def _products_so_far(call: Call) -> Ref:
+    """Along an axis: each times what stands 1 before it, then 2, 4, ..."""
+    value = call.value("self")
+    axis, step = _own_axis(call, value), 1
+    size = value.shape[axis]
+    while step < size:
+        part = [size - step if number == axis else own for number, own in enumerate(value.shape)]
+        before = call.add("slice", value, like=(part, value.batch), axis=axis, start=0, stop=size - step, step=1)
+        sides = [step if number == axis else 0 for number in range(len(value.shape))]
+        shifted = call.add("pad", before, before=sides, after=[0] * len(sides), number=1.0)
+        value, step = call.add("multiply", value, shifted), 2 * step
+    return value
+
+
+def _product_of_all(call: Call) -> Ref:
+    """Of all numbers along an axis: one half times the other, again and again."""
+    value = call.value("self")
+    axis = _own_axis(call, value)
+    while (size := value.shape[axis]) > 1:
+        half = size // 2
+        like: Like = [half if number == axis else own for number, own in enumerate(value.shape)], value.batch
+        halves = [
+            call.add("slice", value, like=like, axis=axis, start=start, stop=start + half, step=1)
+            for start in (0, half)
+        ]
+        made = call.add("multiply", *halves, like=like)
+        if size % 2:
+            one = [1 if number == axis else own for number, own in enumerate(value.shape)], value.batch
+            rest = call.add("slice", value, like=one, axis=axis, start=size - 1, stop=size, step=1)
+            both = [half + 1 if number == axis else own for number, own in enumerate(value.shape)], value.batch
+            made = call.add("concatenate", made, rest, like=both, axis=axis)
+        value = made
+    return value if shape_of(value) == call.like else call.add("reshape", value, shape=spelled(*call.like))
+
+
+def _own_axis(call: Call, value: Ref) -> int:
+    if call.arguments.get("dim") is None or call.axis(call.plain("dim"), value) == value.batch:
+        raise Untranslatable("it multiplies numbers of different pictures. Name an axis of a picture, as dim=1")
+    return call.axis(call.plain("dim"), value)
+
+
+def _outer(call: Call) -> Ref:
+    first, second = call.value("self"), call.value("vec2")
+    return _product(call, (first, second), ("i", "j"), "ij")
+
+
+def _distances(call: Call) -> Ref:
+    """Of every row of one value from every row of the other."""
+    first, second = call.value("x1"), call.value("x2")
+    ours: Like = [*first.shape[:-1], 1, first.shape[-1]], first.batch
+    theirs: Like = [*second.shape[:-2], 1, *second.shape[-2:]], second.batch
+    if second.batch == len(second.shape) - 2 or first.batch == len(first.shape) - 2:
+        raise Untranslatable("it measures from every picture to every other. Keep the pictures an axis before the rows")
+    rows = [
+        call.add("reshape", one, like=like, shape=spelled(*like)) for one, like in ((first, ours), (second, theirs))
+    ]
+    shape, batch = call.like
+    wide: Like = [*shape, first.shape[-1]], batch
+    apart = call.add("subtract", *rows, like=wide)
+    return length(call, apart, [len(shape)], float(call.plain("p")), keep=False)
+
+
+def _distance(call: Call) -> Ref:
+    """Between rows, of a little more than their difference, as torch has it."""
+    first, second = call.value("x1"), call.value("x2")
+    like: Like = [*max(first.shape, second.shape, key=len)], first.batch
+    if first.shape != second.shape or first.batch != second.batch:
+        raise Untranslatable("it brings values to a common shape. Let them have the same shape before")
+    apart = call.affine(call.add("subtract", first, second, like=like), 1, call.plain("eps"), like=like)
+    return length(call, apart, [len(like[0]) - 1], float(call.plain("p")), keep=bool(call.plain("keepdim")))
+
+
 PRODUCTS: dict[str, Translate] = {
     "addmm": _added,
     "baddbmm": _added,
     "bilinear": _bilinear,
     "bmm": _matmul,
+    "cdist": _distances,
+    "cumprod": _products_so_far,
     "einsum": _einsum,
     "matmul": _matmul,
     "mm": _matmul,
     "mv": _matmul,
+    "outer": _outer,
+    "pairwise_distance": _distance,
+    "prod": _product_of_all,
     "tensordot": _tensordot,
 }
 """Translations by the names of torch's operators."""

@@ -17,7 +17,7 @@ ROWS = (
     "do that"
 )
 # What gives each picture the same, whatever the batch size: of these alone a row for one picture is computed here.
-_ALIKE = {"expand", "full", "new_full", "new_ones", "new_zeros", "ones", "repeat", "zeros"}
+_ALIKE = {"affine_grid_generator", "expand", "full", "new_full", "new_ones", "new_zeros", "ones", "repeat", "zeros"}
 _FILLED = {"fill_value"}
 
 
@@ -92,6 +92,8 @@ def _of_batch(value: Operand) -> bool:
 
 def _for_one(value: Any) -> Any:
     """Plain numbers in place of those that depend on the batch size, for a batch of one."""
+    if isinstance(value, Repeated):
+        return value.one
     if isinstance(value, torch.SymInt):
         return int(value.node.expr.subs(dict.fromkeys(value.node.expr.free_symbols, 1)))
     if isinstance(value, list | tuple):

@@ -68,11 +68,11 @@ def _flat(like: Like) -> Like:
     return [*like[0][:-1], 1, like[0][-1]], like[1]
 
 
-def _of_one_row(name: str, **settings: Callable[[list[int]], list[int]]) -> Translate:
+def _of_one_row(name: str | Translate, **settings: Callable[[list[int]], list[int]]) -> Translate:
     """A layer of places along one axis, as the same layer of maps of one row.
 
     Args:
-        name: Of the layer of maps, as torch calls it.
+        name: Of the layer of maps, as torch calls it; or its translation.
         settings: How a setting of one axis becomes one of two, by its name.
     """
 
@@ -89,7 +89,8 @@ def _of_one_row(name: str, **settings: Callable[[list[int]], list[int]]) -> Tran
             if setting in given and not isinstance(given[setting], str) and given[setting] not in (None, []):
                 plain = call.plain(setting)
                 given[setting] = widened([plain] if isinstance(plain, int) else list(plain))
-        found = LAYERS[name](Call(call.writer, given, _flat(call.like)))
+        layer = LAYERS[name] if isinstance(name, str) else name
+        found = layer(Call(call.writer, given, _flat(call.like)))
         return _shaped(call, found, call.like)
 
     return translate
@@ -201,7 +202,7 @@ def _transposed_convolution(call: Call) -> Ref:
     )
     if len(value.shape) != 4 or value.batch != 0:
         raise Untranslatable("it is given no batch of maps. Give it four axes, the pictures first")
-    value = _with_zeros_between(call, value, stride)
+    value = with_zeros_between(call, value, stride)
     reach = [step * (size - 1) for step, size in zip(dilation, weight.shape[2:], strict=True)]
     before = [far - side for far, side in zip(reach, padding, strict=True)]
     if min(before) < 0:
@@ -221,18 +222,17 @@ def _transposed_convolution(call: Call) -> Ref:
     return found
 
 
-def _with_zeros_between(call: Call, value: Ref, stride: Sequence[int]) -> Ref:
-    if list(stride) == [1, 1]:
-        return value
-    rows, channels, height, width = value.shape
-    apart = _shaped(call, value, ([rows, channels, height, 1, width, 1], 0))
-    after = [0, 0, 0, stride[0] - 1, 0, stride[1] - 1]
-    shape = [size + more for size, more in zip(apart.shape, after, strict=True)]
-    wide = call.add("pad", apart, like=(shape, 0), before=[0] * 6, after=after, number=0.0)
-    value = _shaped(call, wide, ([rows, channels, height * stride[0], width * stride[1]], 0))
+def with_zeros_between(call: Call, value: Ref, stride: Sequence[int]) -> Ref:
+    """Maps whose numbers lie as far apart as a stride says."""
     for axis, step in ((2, stride[0]), (3, stride[1])):
-        if step > 1:
-            stop = value.shape[axis] - step + 1
+        if step > 1:  # of five axes at most, as exporters ask for
+            lead, size, behind = value.shape[:axis], value.shape[axis], value.shape[axis + 1 :]
+            apart = _shaped(call, value, ([*lead, size, 1, *behind], 0))
+            after = [step - 1 if number == axis + 1 else 0 for number in range(5)]
+            wide = [*lead, size, step, *behind], 0
+            wider = call.add("pad", apart, like=wide, before=[0] * 5, after=after, number=0.0)
+            value = _shaped(call, wider, ([*lead, size * step, *behind], 0))
+            stop = size * step - step + 1
             value = call.add("slice", value, like=_with(value, axis, stop), axis=axis, start=0, stop=stop, step=1)
     return value
 
@@ -255,6 +255,9 @@ WINDOWS: dict[str, Translate] = {
     "channel_shuffle": _channel_shuffle,
     "col2im": _laid_out,
     "conv1d": _of_one_row("conv2d", stride=_one_and, padding=_none_and, dilation=_one_and),
+    "conv_transpose1d": _of_one_row(
+        _transposed_convolution, stride=_one_and, padding=_none_and, output_padding=_none_and, dilation=_one_and
+    ),
     "conv_transpose2d": _transposed_convolution,
     "diff": _differences,
     "max_pool1d": _of_one_row(

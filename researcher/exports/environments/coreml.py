@@ -49,13 +49,38 @@ def _constants(made: Any) -> list[Any]:
     return [one for one in held if one.dtype == np.float32]
 
 
+def _weights(program: Any) -> list[Any]:
+    """The program's weights as its layers read them: turned, masked or normed before, where the program does that."""
+    signature = program.graph_signature
+    known = {node: program.state_dict[name].detach() for node, name in signature.inputs_to_parameters.items()}
+    fixed = dict(_fixed(program))
+    found: dict[str, torch.Tensor] = {}
+    for node in program.graph_module.graph.nodes:
+        names = [one.name for one in node.all_input_nodes]
+        if node.op != "call_function" or not any(name in known for name in names):
+            continue
+        if all(name in known or name in fixed for name in names) and "getitem" not in node.name:
+            given = torch.fx.node.map_arg((node.args, node.kwargs), lambda one: {**fixed, **known}[one.name])
+            made = node.target(*given[0], **given[1])
+            if isinstance(made, torch.Tensor):  # else it only looks
+                known[node.name] = made
+            continue
+        found |= {name: known[name] for name in names if name in known}
+    return [one.numpy() for one in found.values() if one.dim() > 1]  # norms are taken apart, and their constants folded
+
+
+def _fixed(program: Any) -> Any:
+    """The program's other constants, by their nodes."""
+    signature = program.graph_signature
+    for names in (signature.inputs_to_buffers, signature.inputs_to_lifted_tensor_constants):
+        for node, name in names.items():
+            yield node, program.constants[name] if name in program.constants else program.state_dict[name]
+
+
 def _farthest(program: Any, held: list[Any]) -> float:
     """How far the farthest of the program's layers' weights is from the nearest constant of its size."""
     worst = 0.0
-    for name in program.graph_signature.parameters:  # what is no weight, as a picture's usual mean, may be folded
-        array = program.state_dict[name].detach().numpy()
-        if array.ndim < 2:  # norms are taken apart, and their constants folded
-            continue
+    for array in _weights(program):
         same = [one for one in held if one.size == array.size]
         near = [float(np.abs(one.reshape(array.shape) - array).max()) for one in same]
         near += [float(np.abs(one.reshape(array.T.shape).T - array).max()) for one in same if array.ndim == 2]

@@ -224,7 +224,7 @@ LINES = [
     (lambda x: x / len(x), "cannot be traced"),
     (lambda x: x @ x.t() @ x, "batch size in another way"),
     (lambda x: x + torch.rand_like(x), "random numbers"),
-    (lambda x: x.sort(dim=1).values, "no rule|sorted"),
+    (lambda x: x.sort(dim=0).values, "orders the numbers"),
     (lambda x: x.roll(1), "rolls over all axes"),
     (lambda x: x if x.sum() > 0 else -x, "cannot be traced"),
     (lambda x: x.double().float(), "float64"),

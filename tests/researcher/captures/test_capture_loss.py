@@ -145,7 +145,7 @@ REFUSED: dict[str, tuple[Loss, str]] = {
     "a class's number": (lambda o, y: F.nll_loss(o.log_softmax(1), y.argmax(1)), "the label comes as ones and zeros"),
     "a comparison": (lambda o, y: ((o > 0).float() * y).sum(1), "only compares the outputs"),
     "a comparison with another picture": (lambda o, y: (o * (o > o.flip(0)) * y).sum(1), "flips over axis 0"),
-    "a stopped gradient": (lambda o, y: (o.detach() * y).sum(1), "stops a gradient"),
+    "a stopped gradient": (lambda o, y: (o.detach() * y).sum(1), "has no gradient"),
     "no gradient": (lambda o, y: (o.clamp(90, 91) * y).sum(1), "has no gradient"),
     "no label": (lambda o, y: o.square().sum(1), "label is not used"),
     "no output": (lambda o, y: y.sum(1), "output is not used"),

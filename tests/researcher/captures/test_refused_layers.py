@@ -18,20 +18,9 @@ from researcher.captures.capture import capture
 HERE = "captures.py:"  # the line that calls the one that is refused
 
 
-def stopped(n: Any, m: torch.Tensor) -> torch.Tensor:
-    with torch.no_grad():
-        return m.tanh()
-
-
 REFUSED: dict[str, tuple[Line, str]] = {
-    "a trained part without gradients": (stopped, "stops a gradient"),
-    "a stopped gradient": (lambda n, m: m * m.detach(), "stops a gradient"),
     "another precision": (lambda n, m: with_autocast(m), "another precision"),
-    "a factor that makes no whole number": (lambda n, m: F.interpolate(m, scale_factor=1.3), "no whole number"),
-    "uneven windows": (lambda n, m: F.adaptive_max_pool2d(m, 3), r"\[8, 6\] places \[3, 3\]"),
-    "a place of the largest": (lambda n, m: m.max(dim=1)[1].float(), "where the largest"),
     "steps": (lambda n, m: m.round(), "in steps, which have no gradient"),
-    "parts that are written": (lambda n, m: written(m), "torch.cat"),
     "numbers of the batch size": (lambda n, m: m + m.new_full((m.shape[0], 1, 1, 1), m.shape[0]), "batch size"),
     "numbers of the batch size, of nothing": (lambda n, m: m + torch.full((m.shape[0], 1, 1, 1), m.shape[0]), "rows"),
     "other rows for each picture": (lambda n, m: m + torch.arange(m.shape[0])[:, None, None, None] * 1.0, "rows"),
@@ -77,11 +66,7 @@ REFUSED: dict[str, tuple[Line, str]] = {
         "kernel of its own for each picture",
     ),
     "complex numbers": (lambda n, m: torch.fft.rfft2(m).abs(), "complex numbers"),
-    "windows that overlap": (
-        lambda n, m: F.fold(F.unfold(m, 3, padding=1), (8, 6), 3, padding=1),
-        "Let stride be kernel_size",
-    ),
-    "the middle number": (lambda n, m: m.flatten(2).quantile(0.5, dim=-1), "what is sorted"),
+    "the middle of what is a number": (lambda n, m: m.flatten(2).nanmedian(-1)[0], "Use sort, topk, median"),
     "picked over pictures": (lambda n, m: m + m[[0, 1], [1, 0]].mean(), "over the pictures"),
 }
 
@@ -89,12 +74,6 @@ REFUSED: dict[str, tuple[Line, str]] = {
 def with_autocast(m: torch.Tensor) -> torch.Tensor:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         return (m @ m.transpose(2, 3)).float()
-
-
-def written(m: torch.Tensor) -> torch.Tensor:
-    made = torch.zeros_like(m)
-    made[:, :2] = m[:, 2:]
-    return made
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -9,16 +9,23 @@ import os
 import re
 import tarfile
 import zipfile
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from support.global_models import save_global_model, small_model
+from support.graphs import comparing, ordering
 from support.public_weights import write_backbone
+from torch import nn
 
 from policies.errors import ConverterMissing, ExportRefused
+from policies.graphs.graph import Graph
+from policies.graphs.own_model import spec_of
 from policies.plans.model_spec import ModelSpec
+from researcher.captures.capture import capture
 from researcher.exported.about import ExportedModel
 from researcher.exports import converters
 from researcher.exports.converted import export_converted
@@ -144,6 +151,41 @@ def test_a_converter_that_is_set_up_gives_a_file_that_says_what_the_model_says(
     told = export_converted(model, tmp_path / "o", name)
     likeness = told.about.likeness
     assert (tmp_path / "o").stat().st_size == told.size > 1000
+    assert likeness is None if name == "coreml" else likeness and likeness.max_abs_difference < 1e-4
+
+
+class Patches(nn.Module):
+    """A transposed convolution, a norm of patches, a recurrent layer over rows, the best positions, and a codebook."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.up, self.norm = nn.ConvTranspose2d(3, 4, 3, stride=2, padding=1, output_padding=1), nn.GroupNorm(2, 4)
+        self.rows, self.table, self.head = nn.GRU(16, 4, batch_first=True), nn.Embedding(5, 4), nn.Linear(8, 4)
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        maps = self.norm(self.up(pictures).unfold(2, 8, 8)[:, :, 0].permute(0, 1, 3, 2))
+        rows, _ = self.rows(maps.mean(1).transpose(1, 2))
+        best = rows.gather(1, rows.mean(2).topk(3, dim=1)[1][..., None].expand(-1, -1, 4))
+        named = self.table((rows[:, :, None] - self.table.weight).square().sum(3).argmin(2)).mean(1)
+        code = rows.mean(1)
+        return self.head(torch.cat([best.amax(1), code + (named - code).detach() + 0.1 * named], dim=1))
+
+
+def patches() -> Graph:
+    torch.manual_seed(0)
+    return capture(Patches(), image_shape=(8, 8, 3), num_classes=4).graph
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [comparing, ordering, patches])
+@pytest.mark.parametrize("name", CONVERTERS)
+def test_a_converter_gives_a_file_that_says_what_an_own_model_says(
+    tmp_path: Path, name: str, make: Callable[[], Graph]
+) -> None:
+    if not CONVERTERS[name].is_set_up:
+        pytest.skip(f"not set up: python -m researcher export --format {name} --set_up")
+    model = GlobalModel.load(save_global_model(tmp_path, spec_of(make().to_json())))
+    likeness = export_converted(model, tmp_path / "o", name).about.likeness
     assert likeness is None if name == "coreml" else likeness and likeness.max_abs_difference < 1e-4
 
 

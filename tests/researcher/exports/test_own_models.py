@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.global_models import save_global_model
-from support.graphs import attention_of, comparing, small_graph, windows
+from support.graphs import attention_of, comparing, ordering, small_graph, windows
 
 from datasites.training.evaluation import predict
 from policies.graphs.graph import Graph
@@ -38,8 +38,16 @@ def saved(folder: Path, graph: Graph, label_kind: str = "single") -> tuple[Model
         (attention_of(), "single"),
         (attention_of(2, 4), "single"),
         (comparing(), "single"),
+        (ordering(), "single"),
     ],
-    ids=["layers", "windows and attention", "attention without heads", "attention with windows and heads", "choices"],
+    ids=[
+        "layers",
+        "windows and attention",
+        "attention without heads",
+        "attention with windows and heads",
+        "choices",
+        "orders",
+    ],
 )
 def test_an_own_model_says_the_same_of_pictures_after_its_export(tmp_path: Path, graph: Graph, label_kind: str) -> None:
     spec, file = saved(tmp_path, graph, label_kind)

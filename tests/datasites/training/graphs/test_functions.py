@@ -130,6 +130,7 @@ CASES: list[tuple[str, dict[str, Any], tuple[Numbers, ...], Numbers]] = [
     ("sum", {"axes": (2,), "keep": True}, (X,), torch.stack(X.unbind(2)).sum(0).unsqueeze(2)),
     ("take", {"axis": 1}, (X, INDEX), torch.stack([torch.stack([X[:, i] for i in r], 1) for r in INDEX.tolist()], 1)),
     ("take", {"axis": 1}, (X, torch.tensor(2)), X[:, 2]),
+    ("without_gradient", {}, (X,), X),
     ("tanh", {}, (X,), 2 / (1 + (-2 * X).exp()) - 1),
     (
         "where",

@@ -1,0 +1,1 @@
+"""Values that are chosen by comparisons: bounds, orders, places, picks, and parts that are written."""
