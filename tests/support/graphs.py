@@ -116,7 +116,7 @@ def comparing() -> Graph:
 
 
 def ordering() -> Graph:
-    """The second of each channel's row means by counted comparisons, a stopped weight, and parts that are normalised."""
+    """The second of each channel's row means by counted comparisons, a stopped weight, and parts normalised."""
     b = Builder()
     maps, zero = b.convolution(PICTURES, "stem", 3, 8), b.constant("float32", (), [0.0])
     parts = b.add("reshape", maps, shape=[["B", 16], 4, 8])

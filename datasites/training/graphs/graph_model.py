@@ -142,7 +142,7 @@ class GraphModel(nn.Module):
 
 def _placed(copies: torch.Tensor, value: Value) -> torch.Tensor:
     """Brings copies, (rows, *shape), to the axes of the value that they are combined to, the rows to its pictures'."""
-    batch, rows = cast(int, value.batch), len(copies)
+    batch, rows = cast(int, value.batch), copies.shape[0]  # which an export keeps open, and not its len()
     shape = [1] * (len(value.shape) + 1 - copies.dim()) + list(copies.shape[1:])
     placed = copies.reshape(rows, *shape[:batch], *shape[batch + 1 :])
     if (parts := value.shape[batch]) > 1:
