@@ -89,6 +89,8 @@ def _attention(a: Attributes, inputs: tuple[torch.Tensor, ...]) -> torch.Tensor:
     query, key, value, *masks = [_of_two(one.expand(*lead, *one.shape[-2:])) for one in inputs]
     mask = masks[0] if masks else None
     found = F.scaled_dot_product_attention(query, key, value, mask, is_causal=a["causal"], scale=a["scale"])
+    if torch.compiler.is_exporting():  # how its numbers lie is another thing once ExecuTorch has taken it apart
+        found = found.clone(memory_format=torch.contiguous_format)
     return found if len(lead) == 2 else found.reshape(*lead, *found.shape[-2:])
 
 

@@ -40,7 +40,8 @@ def _bounded(call: Call) -> Operand:
         if bound is not None:
             number = not isinstance(bound, Ref | torch.Tensor)
             end = torch.tensor(float(call.plain(name))) if number else call.floats(name)
-            beyond = compared(call, *((end, found) if name == "min" else (found, end)), "greater")
+            above, below = (end, found) if name == "min" else (found, end)
+            beyond = compared(call, above, below, "greater")
             found = call.add("choose", beyond, end, found)
     return found
 
@@ -86,7 +87,8 @@ def _greater_number(turned: bool) -> Translate:
 
     def translate(call: Call) -> Ref:
         first, second = (call.writer.read(call.floats(name)) for name in ("self", "other"))
-        order = compared(call, *((second, first) if turned else (first, second)), "at_least")
+        above, below = (second, first) if turned else (first, second)
+        order = compared(call, above, below, "at_least")
         none = opposite(call, compared(call, second, second, "equal", shape_of(second)))
         return call.add("choose", call.add("maximum", order, none), first, second)
 

@@ -108,8 +108,9 @@ def _indexed(call: Call) -> Operand:
     """`table[places]`."""
     value, indices = call.value("self"), call.arguments["indices"]
     one = indices[0] if len(indices) == 1 else None
-    places = isinstance(one, Ref) and not one.truth and one.batch is not None
-    return rows_named(call, value, one, call.like) if places and value.batch is None else MOVES["index"](call)
+    if isinstance(one, Ref) and not one.truth and one.batch is not None and value.batch is None:
+        return rows_named(call, value, one, call.like)
+    return MOVES["index"](call)
 
 
 def _pooled(call: Call) -> list[Operand]:

@@ -42,7 +42,7 @@ def turned(call: Call, value: Ref, axis: int) -> Ref:
 
 
 def numbered(axis: int, size: int, axes: int) -> torch.Tensor:
-    """0, 1, 2, ... along one of several axes."""
+    """0, 1, 2, ... along one of several axes, float32, of shape (1, ..., size, ..., 1)."""
     return torch.arange(size, dtype=torch.float32).view([size if number == axis else 1 for number in range(axes)])
 
 
@@ -103,7 +103,7 @@ def _sorted(call: Call) -> list[Operand]:
 
 
 def _sorted_places(call: Call) -> Ref:
-    return _sorted(call)[1].made()  # type: ignore[no-any-return]
+    return _sorted(call)[1].made()
 
 
 def _top(call: Call) -> list[Operand]:

@@ -33,7 +33,7 @@ _OWN_PLACES = "it moves each picture's pixels by numbers of its own. Give all pi
 
 
 def mapped(call: Call, value: Ref, axis: int, table: torch.Tensor) -> Ref:
-    """Each line along an axis times a table, (new length, old length); one that only picks picks."""
+    """Each line along an axis times a table of shape (new length, old length); one that only picks picks."""
     shape, batch = shape_of(value)
     if axis == batch:
         raise Untranslatable(_APART)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -60,6 +61,10 @@ class ByShape(nn.Module):
 
 class Buffered(nn.Module):
     """Normalises by buffers, and windows pictures by a fixed Gaussian."""
+
+    mean: torch.Tensor
+    std: torch.Tensor
+    window: torch.Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -390,6 +395,8 @@ class Fourier(nn.Module):
 class Blurred(nn.Module):
     """Pools without aliasing by a fixed kernel, and resizes by cubes."""
 
+    kernel: torch.Tensor
+
     def __init__(self) -> None:
         super().__init__()
         kernel = torch.tensor([1.0, 2.0, 1.0])
@@ -458,7 +465,7 @@ class Options(nn.Module):
 
     def __init__(self, **options: Any) -> None:
         super().__init__()
-        self.options = {"act": "gelu", "pool": "gem", "residual": True} | options
+        self.options: dict[str, Any] = {"act": "gelu", "pool": "gem", "residual": True} | options
         self.stem, self.body, self.head = nn.Conv2d(3, 6, 3, 2), nn.Conv2d(6, 6, 1), nn.Linear(6, CLASSES)
         self.power = nn.Parameter(torch.tensor(3.0))
 
@@ -489,7 +496,7 @@ class Channelled(nn.Module):
         return self.head((kept + x.permute(0, 3, 1, 2)).mean([-2, -1]))
 
 
-CAPTURED = {
+CAPTURED: dict[str, Callable[[], nn.Module]] = {
     "a loop over layers": Looped,
     "conditions on shapes": ByShape,
     "buffers": Buffered,
@@ -526,10 +533,10 @@ def test_a_network_written_by_hand_is_captured_with_each_pictures_own_gradient(n
     torch.manual_seed(5)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        network: nn.Module = CAPTURED[name]()
+        network = CAPTURED[name]()
         captured = capture(network, image_shape=SHAPE, num_classes=CLASSES)
-        if name in ("stochastic depth",):
-            network.drop = nn.Identity()  # type: ignore[assignment]  # so that the oracle draws no random number
+        if name == "stochastic depth":
+            network.drop = nn.Identity()  # so that the oracle draws no random number
         check_each_picture(network, captured, SHAPE)
 
 
@@ -580,6 +587,8 @@ class Mixing(Looped):
 
 class Remembering(Looped):
     """Keeps a moving average between calls."""
+
+    average: torch.Tensor
 
     def __init__(self) -> None:
         super().__init__()

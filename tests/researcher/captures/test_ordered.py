@@ -76,7 +76,7 @@ def without(m: torch.Tensor) -> torch.Tensor:
 
 def turned(m: torch.Tensor) -> torch.Tensor:
     theta = torch.tensor([[[0.8, 0.3, 0.1], [-0.3, 0.8, 0.0]]], dtype=m.dtype).expand(m.shape[0], -1, -1)
-    return F.grid_sample(m, F.affine_grid(theta, m.shape, align_corners=False), align_corners=False)
+    return F.grid_sample(m, F.affine_grid(theta, list(m.shape), align_corners=False), align_corners=False)
 
 
 def sampled(m: torch.Tensor, **settings: Any) -> torch.Tensor:
@@ -109,10 +109,14 @@ LINES: dict[str, Line] = {
     "a trained vector sorted": lambda n, m: m * n.vector.sort()[0][:, None, None] + n.vector.topk(2)[0].sum(),
     "added at places": lambda n, m: added(m),
     "unpooled": lambda n, m: unpooled(m, (8, 6)),
-    "unpooled of even maps": lambda n, m: F.max_unpool2d(*F.max_pool2d(m.relu(), 2, return_indices=True), 2),
+    "unpooled of even maps": lambda n, m: F.max_unpool2d(*F.max_pool2d(m.relu(), 2, return_indices=True), [2, 2]),
     "rows of a table": lambda n, m: F.embedding(m.argmin(1), n.matrix) + n.matrix[m.flip(3).argmin(1)],
     "straight through": straight_through,
     "a stopped weight": lambda n, m: m * m.mean((2, 3), keepdim=True).detach() + m * n.vector.detach()[:, None, None],
+    "a weight that is stopped at one of two places": lambda n, m: (
+        F.linear(tokens(m), n.state.weight.detach()) * F.linear(tokens(m), n.state.weight) * n.vector.detach()
+        + n.vector * F.linear(tokens(m), (n.matrix @ n.matrix.t()).detach() + n.matrix @ n.matrix.t())
+    ),
     "a part without gradients": lambda n, m: without(m),
     "bounds that are trained": lambda n, m: torch.clamp(m, -n.vector[:, None, None], n.vector[:, None, None]),
     "bounds of tensors": lambda n, m: torch.clamp(m, max=torch.tensor(0.3)) + m.clamp(min=m.flip(3)),
@@ -320,7 +324,7 @@ REFUSED: dict[str, tuple[Line, str]] = {
         "name a place twice",
     ),
     "unpooled from windows that overlap": (
-        lambda n, m: F.max_unpool2d(*F.max_pool2d(m, 3, 1, return_indices=True), 3, 1),
+        lambda n, m: F.max_unpool2d(*F.max_pool2d(m, 3, 1, return_indices=True), [3, 3], [1, 1]),
         "where the largest|windows overlap",
     ),
     "too many to order": (

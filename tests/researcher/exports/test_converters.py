@@ -163,8 +163,8 @@ class Patches(nn.Module):
         self.rows, self.table, self.head = nn.GRU(16, 4, batch_first=True), nn.Embedding(5, 4), nn.Linear(8, 4)
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-        maps = self.norm(self.up(pictures).unfold(2, 8, 8)[:, :, 0].permute(0, 1, 3, 2))
-        rows, _ = self.rows(maps.mean(1).transpose(1, 2))
+        parts = self.norm(self.up(pictures).unflatten(2, (2, 8)).transpose(1, 2).flatten(0, 1))
+        rows, _ = self.rows(parts.reshape(-1, 2, 4, 8, 16).mean(2).flatten(1, 2))
         best = rows.gather(1, rows.mean(2).topk(3, dim=1)[1][..., None].expand(-1, -1, 4))
         named = self.table((rows[:, :, None] - self.table.weight).square().sum(3).argmin(2)).mean(1)
         code = rows.mean(1)
