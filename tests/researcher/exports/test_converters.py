@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import torch
 from support.global_models import save_global_model, small_model
-from support.graphs import comparing, ordering
+from support.graphs import attention_of, comparing, ordering
 from support.public_weights import write_backbone
 from torch import nn
 
@@ -171,13 +171,17 @@ class Patches(nn.Module):
         return self.head(torch.cat([best.amax(1), code + (named - code).detach() + 0.1 * named], dim=1))
 
 
+def heads() -> Graph:
+    return attention_of(2, 4)
+
+
 def patches() -> Graph:
     torch.manual_seed(0)
     return capture(Patches(), image_shape=(8, 8, 3), num_classes=4).graph
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("make", [comparing, ordering, patches])
+@pytest.mark.parametrize("make", [comparing, ordering, patches, heads])
 @pytest.mark.parametrize("name", CONVERTERS)
 def test_a_converter_gives_a_file_that_says_what_an_own_model_says(
     tmp_path: Path, name: str, make: Callable[[], Graph]
