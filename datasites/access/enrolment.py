@@ -168,7 +168,10 @@ class Enrolment:
         if state == "unlisted":
             raise CertificateRefused(_UNKNOWN)
         if state != "valid":
-            raise CertificateRefused(f"This certificate is {state}. Ask the hospital for a new credentials file.")
+            raise CertificateRefused(
+                f"This certificate is {state}. Ask the hospital for a new credentials file, and put it in the place of "
+                "the old one."
+            )
 
     def check_own(self, email: str) -> None:
         """Returns if the request being served came with a valid certificate of this address itself.

@@ -5,12 +5,13 @@ It holds a password and a private key. It stays with the researcher, and nothing
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import ipaddress
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -135,7 +136,7 @@ class Credentials:
         if now >= read.not_valid_after_utc:
             raise CertificateRefused(
                 f"The certificate for '{self.datasite}' has expired on {read.not_valid_after_utc:%Y-%m-%d}. Ask the "
-                "hospital for a new credentials file."
+                "hospital for a new credentials file, and put it in the place of the old one."
             )
         if now < read.not_valid_before_utc:
             raise CertificateRefused(
@@ -163,6 +164,35 @@ def read_credentials(credentials: str | Path | Iterable[str | Path | Credentials
             _check_searched(str(one))
         for file in files or [str(one)]:
             yield Credentials.from_file(Path(file))
+
+
+class CredentialsFiles:
+    """Files that credentials came from: looked into again where a hospital does not take what stood there before."""
+
+    def __init__(self, came_from: Iterable[str]) -> None:
+        """Looks into nothing yet.
+
+        Args:
+            came_from: Files, or patterns of some, as they can be found from any folder.
+        """
+        self._came_from = tuple(came_from)
+
+    def another(self, of: Credentials, *, besides: Container[Credentials]) -> Credentials | None:
+        """Other credentials of the same account at the same datasite; None where none lie there.
+
+        What cannot be read is passed over: a file may just be written.
+
+        Args:
+            of: Whose account, where.
+            besides: Those that are known.
+        """
+        files = sorted({file for one in self._came_from for file in glob.glob(one) or [one]})  # noqa: PTH207
+        for file in files:
+            with contextlib.suppress(ConfigError):
+                found = Credentials.from_file(Path(file))
+                if (found.datasite, found.email) == (of.datasite, of.email) and found not in besides:
+                    return found
+        return None
 
 
 def _check_searched(pattern: str) -> None:

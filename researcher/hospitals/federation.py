@@ -4,58 +4,30 @@ from __future__ import annotations
 
 import threading
 import time
-import warnings
-from collections.abc import Callable, Collection, Iterable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field, replace
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
-from policies.errors import (
-    ConfigError,
-    DatasiteNotTrusted,
-    DatasiteUnreachable,
-    FederationError,
-    NotEnoughDatasites,
-    SignInFailed,
-    VersionMismatch,
-    WanwuError,
-)
+from policies.errors import DatasiteUnreachable, FederationError, NotEnoughDatasites, WanwuError
 from policies.plans.kinds import Plan
 from policies.untrusted_text import shown
-from policies.versions import packages
 from researcher.hospitals.check import HospitalCheck, check_hospital, contract_problems, unreachable
 from researcher.hospitals.code_request import CodeRequest
-from researcher.hospitals.credentials import Credentials, once_each, read_credentials
+from researcher.hospitals.connections.connecting import (
+    NOT_LET_IN,
+    Away,
+    close_later,
+    connect_to_all,
+    connected,
+    pause_after,
+)
+from researcher.hospitals.credentials import Credentials, CredentialsFiles, once_each, read_credentials
 from researcher.hospitals.hospital import DatasetInfo, Hospital
 
-# Wrong with what was given: whose file it is, what stands in it. Anything else is the hospital's, for a while.
-_OF_THE_CREDENTIALS = (ConfigError, SignInFailed, DatasiteNotTrusted)
-# So long a hospital that was just tried is not tried again.
-_AGAIN_SECONDS = 2.0
-# So long those that are enough wait for the others' answers.
-_OTHERS_SECONDS = 0.5
+_T = TypeVar("_T")
 _Given = str | Path | Credentials
-_NOT_YET = DatasiteUnreachable("It has not answered yet; it is connected once it does.")
-
-
-@dataclass
-class Away:
-    """A hospital that could not be connected.
-
-    Attributes:
-        credentials: To connect it with once it is back.
-        error: Why it is not connected.
-        tried: When that was tried last, by the monotonic clock.
-        answering: It may still come of the first try; None once that has ended.
-        connecting: Held by the one who tries.
-    """
-
-    credentials: Credentials
-    error: WanwuError
-    tried: float = field(default_factory=time.monotonic)
-    answering: Future[Hospital] | None = field(default=None, repr=False)
-    connecting: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
 
 class Federation:
@@ -75,6 +47,10 @@ class Federation:
         self._away = {one.credentials.datasite: one for one in away}
         self._joining = threading.Lock()
         self.came_from = tuple(came_from)
+        self._files = CredentialsFiles(self.came_from)
+        self._renewing = defaultdict[str, threading.Lock](threading.Lock)
+        self._refused: dict[Credentials, tuple[WanwuError, float]] = {}  # and when, by the monotonic clock
+        self._replaced: list[Hospital] = []  # which others may be reading from, still
 
     @classmethod
     def connect(cls, credentials: _Given | Iterable[_Given], *, enough: int | None = None, begun: bool = False) -> Self:
@@ -97,7 +73,7 @@ class Federation:
             VersionMismatch: None, and the first runs a version that this one does not work with.
         """
         given = [credentials] if isinstance(credentials, str | Path | Credentials) else list(credentials)
-        hospitals, away = _connect_to_all(once_each(read_credentials(given)), enough, begun)
+        hospitals, away = connect_to_all(once_each(read_credentials(given)), enough, begun)
         came_from = (str(Path(one).absolute()) for one in given if isinstance(one, str | Path))
         return cls(hospitals, away=away, came_from=came_from)
 
@@ -122,19 +98,68 @@ class Federation:
         return self.hospitals[name]
 
     def _join(self, away: Away) -> None:
-        answering, away.answering = away.answering, None
-        if answering is None and time.monotonic() - away.tried < _AGAIN_SECONDS:
-            raise away.error
-        try:
-            hospital = answering.result() if answering else _connected(away.credentials)
-        except WanwuError as error:
-            away.error = error
-            raise
-        finally:
-            away.tried = time.monotonic()
+        hospital = away.connect(self._files)
         with self._joining:  # others may be reading both: what they have stays as it is
             self.hospitals = {**self.hospitals, hospital.name: hospital}
             self._away = {name: one for name, one in self._away.items() if name != hospital.name}
+
+    def asked(self, name: str, ask: Callable[[Hospital], _T]) -> _T:
+        """What a hospital answers; connected now, if it was not there before.
+
+        Where it does not take the credentials that it was connected with any more, or is not at their address, and
+        others of the same account lie in the files now, it is connected with those and asked again: from then on they
+        are this federation's. Credentials that it refused are not shown to it again for a minute.
+
+        Args:
+            name: The datasite's.
+            ask: What it is asked.
+
+        Raises:
+            WanwuError: It refuses, or is not there, and no other credentials help.
+        """
+        hospital = self.hospitals.get(name) or self.reconnect(name)
+        if not self.came_from:
+            return ask(hospital)
+        try:
+            self._check_not_refused(hospital.credentials)
+            return ask(hospital)
+        except (*NOT_LET_IN, DatasiteUnreachable) as error:
+            self._note(hospital.credentials, error)
+            renewed = self._renewed(hospital)
+            if renewed is None:
+                raise
+        return ask(renewed)
+
+    def _renewed(self, hospital: Hospital) -> Hospital | None:
+        """The hospital, connected with other credentials that lie in the files; None where there are none to try."""
+        with self._renewing[hospital.name]:
+            if (other := self.hospitals[hospital.name]) is not hospital:
+                return other
+            refused = {one for one in self._refused if self._still_refused(one) is not None}
+            found = self._files.another(hospital.credentials, besides={hospital.credentials, *refused})
+            if found is None:
+                return None
+            try:
+                renewed = connected(found)
+            except WanwuError as error:
+                self._note(found, error)
+                raise
+            with self._joining:
+                self.hospitals = {**self.hospitals, hospital.name: renewed}
+                self._replaced.append(hospital)
+            return renewed
+
+    def _note(self, credentials: Credentials, error: WanwuError) -> None:
+        if isinstance(error, NOT_LET_IN) and self._still_refused(credentials) is None:
+            self._refused[credentials] = error, time.monotonic()
+
+    def _still_refused(self, credentials: Credentials) -> WanwuError | None:
+        error, at = self._refused.get(credentials, (None, 0.0))
+        return None if error is None or time.monotonic() - at >= pause_after(error) else error
+
+    def _check_not_refused(self, credentials: Credentials) -> None:
+        if (error := self._still_refused(credentials)) is not None:
+            raise error
 
     def check_enough(self, min_clients: int, names: Iterable[str]) -> None:
         """Returns if so many of these hospitals are connected.
@@ -213,9 +238,9 @@ class Federation:
 
     def close(self) -> None:
         """Closes all connections."""
-        for hospital in self.hospitals.values():
+        for hospital in (*self.hospitals.values(), *self._replaced):
             hospital.close()
-        _close_later([one.answering for one in self._away.values() if one.answering])
+        close_later([one.answering for one in self._away.values() if one.answering])
 
     def __enter__(self) -> Self:
         return self
@@ -241,57 +266,3 @@ def check_all(credentials: str | Path | Iterable[str | Path | Credentials]) -> l
     with Federation(connected) as federation:
         checked = {check.datasite: check for check in federation.check()}
     return [checked.get(one.datasite) or failed[one.datasite] for one in given]
-
-
-def _connect_to_all(given: list[Credentials], enough: int | None, begun: bool) -> tuple[list[Hospital], list[Away]]:
-    """Connects side by side: most of the time goes by in the datasites."""
-    pool = ThreadPoolExecutor(max(len(given), 1))
-    connecting = [pool.submit(_connected, one) for one in given]
-    pool.shutdown(wait=False)
-    answering = _waited_for(connecting, enough)
-    ended = [(one, future) for one, future in zip(given, connecting, strict=True) if future not in answering]
-    hospitals = [future.result() for _, future in ended if future.exception() is None]
-    errors = [error for _, future in ended if (error := future.exception()) is not None]
-    stops = ConfigError if begun else _OF_THE_CREDENTIALS
-    wrong = [one for one in errors if not isinstance(one, WanwuError) or isinstance(one, stops)]
-    if wrong or (errors and not hospitals):
-        _close_later(connecting)
-        raise (wrong or errors)[0]
-    away = [Away(one, error) for one, future in ended if isinstance(error := future.exception(), WanwuError)]
-    asked = zip(given, connecting, strict=True)
-    return hospitals, away + [Away(one, _NOT_YET, answering=future) for one, future in asked if future in answering]
-
-
-def _waited_for(connecting: Collection[Future[Hospital]], enough: int | None) -> set[Future[Hospital]]:
-    """Waits for the answers; returns those that have not come when enough are connected and it was waited for more."""
-    left, needed = set(connecting), enough or len(connecting)
-    while left and sum(one.exception() is None for one in connecting if one not in left) < needed:
-        left = wait(left, return_when=FIRST_COMPLETED).not_done
-    return wait(left, timeout=_OTHERS_SECONDS).not_done
-
-
-def _close_later(connecting: Iterable[Future[Hospital]]) -> None:
-    """Closes each that is connected, or will be."""
-    for one in connecting:
-        one.add_done_callback(lambda ended: ended.result().close() if ended.exception() is None else None)
-
-
-def _connected(credentials: Credentials) -> Hospital:
-    """A hospital whose version works with this one's."""
-    hospital = Hospital(credentials)
-    try:
-        _check_versions(hospital)
-    except BaseException:
-        hospital.close()
-        raise
-    return hospital
-
-
-def _check_versions(hospital: Hospital) -> None:
-    """Warns of a difference that matters, refuses one that breaks; names both versions."""
-    for mismatch in packages.compare(packages.installed(), hospital.versions):
-        if mismatch.refused:
-            raise VersionMismatch(
-                f"Datasite '{hospital.name}' does not fit this researcher: {mismatch}. Install the same."
-            )
-        warnings.warn(shown(f"Datasite '{hospital.name}': {mismatch}."), stacklevel=2)

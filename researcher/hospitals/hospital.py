@@ -101,6 +101,7 @@ class Hospital:
 
     def __init__(self, credentials: Credentials) -> None:
         self.name = credentials.datasite
+        self.credentials = credentials
         self.email = credentials.email
         self.certificate = credentials.certificate
         self.channel = SecureChannel(credentials)

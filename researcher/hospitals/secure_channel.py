@@ -15,7 +15,14 @@ from typing import Any
 
 import httpcore
 
-from policies.errors import ConfigError, DatasiteNotTrusted, DatasiteUnreachable, FederationError, WanwuError
+from policies.errors import (
+    CertificateRefused,
+    ConfigError,
+    DatasiteNotTrusted,
+    DatasiteUnreachable,
+    FederationError,
+    WanwuError,
+)
 from policies.versions import protocol
 from policies.versions.releases import Release
 from researcher.hospitals.connections import broken_answer
@@ -63,6 +70,7 @@ class SecureChannel:
             ConfigError: The credentials hold no usable certificate.
         """
         credentials.check_time()
+        self._check_time = credentials.check_time
         self.datasite, self.url = credentials.datasite, credentials.url.rstrip("/")
         self.release: Release | None = None
         """The datasite's, as the last answer that told it did."""
@@ -152,6 +160,10 @@ class SecureChannel:
         if isinstance(error, httpx.RemoteProtocolError) and broken_answer.is_broken(error):
             return broken_answer.told_of(error, who)
         if isinstance(error, httpx.RemoteProtocolError | httpx.ReadError | httpx.WriteError):
+            try:
+                self._check_time()
+            except CertificateRefused as expired:  # which the handshake refuses without a word
+                return expired
             return DatasiteUnreachable(
                 f"{who} closed the connection. Either it is just stopping or revoking, or it does not take your "
                 "certificate: then ask the hospital for a new credentials file."

@@ -38,7 +38,9 @@ class Conversation:
         return at_each(self.requests, lambda name: decisions.told_by(self._told, name), None)
 
     def _told(self, name: str) -> tuple[str, str]:
-        answer = self.hospital(name).routes.request(self.requests[name].request_id)
+        """(state, reason) of a hospital's request; asked by renewed credentials where it takes the old ones no more."""
+        request = self.requests[name].request_id
+        answer = self.federation.asked(name, lambda hospital: hospital.routes.request(request))
         return shown(answer.state), shown(answer.reason)
 
     def hospital(self, name: str) -> Hospital:

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from policies.answers.requests import with_reason
 from policies.errors import RequestDenied, WanwuError
+from researcher.hospitals.connections.connecting import NOT_LET_IN
 from researcher.studies.taking_part.roster import FOR_NOW
 
 Told = tuple[str, str]
@@ -78,6 +79,8 @@ def told_by(ask: Callable[[str], Told], name: str) -> Told:
     """What a hospital answers; one that does not answer, or takes no question from this account, is told as that."""
     try:
         return ask(name)
+    except NOT_LET_IN as error:
+        return "refused", f"{error.code}: {error.public}"
     except FOR_NOW as error:  # it may be starting again; deciding takes people longer than that
         return "unreachable", error.public
     except WanwuError as error:

@@ -247,7 +247,7 @@ class Gathering:
 
     def _check_more_may_come(self, round_index: int, came: Came, moved: float) -> None:
         """Returns if hospitals that are away may still make the round's updates enough."""
-        got, away = len(came.names), len(self._roster.away)
+        got, away = len(came.names), self._roster.waited_for
         missing = set(came.failed) - came.lost
         if got + len(came.lost) >= self._needed > got + away + len(missing):
             raise GivenUp

@@ -38,9 +38,9 @@ from researcher.weights_file import WeightsFile
 with warnings.catch_warnings():  # what matplotlib and PySyft call by old names
     warnings.simplefilter("ignore")
     from researcher.cli import studies
-    from researcher.hospitals import federation as connecting
     from researcher.hospitals.check import DatasetCheck, HospitalCheck
     from researcher.hospitals.code_requests import CodeRequest
+    from researcher.hospitals.connections import connecting
     from researcher.hospitals.datasite_client import DatasiteClient, raise_answer, read_answer
     from researcher.hospitals.hospital import DatasetInfo, Hospital
     from researcher.reports import StudyResult, write_page
@@ -267,7 +267,7 @@ def test_a_credentials_file_with_a_datasite_that_is_no_name_is_refused(text: str
 
 def submission(name: str, **parts: Any) -> Submission[Any]:
     hospital = SimpleNamespace(public_key="0" * 64, **parts)
-    federation: Any = SimpleNamespace(hospitals={name: hospital})
+    federation: Any = SimpleNamespace(hospitals={name: hospital}, asked=lambda name, ask: ask(hospital))
     return Submission(federation, plan=PLAN, requests={name: CodeRequest("r", "f", "c")}, folder=Path("unused"))
 
 

@@ -32,6 +32,7 @@ from policies.errors import (
     WanwuError,
 )
 from researcher.hospitals.code_request import CodeRequest
+from researcher.hospitals.federation import Federation
 
 SIZE = 100
 
@@ -54,6 +55,7 @@ class FakeHospital:
         refusal: What it answers to any ticket; None takes it.
         canary_fails: Why its canary fails; it passes if empty.
         away: Whether it is out of reach.
+        shut: What it answers to everything; None lets the account in.
         asked: Round → how often a ticket for it came.
         charged: Round → how often it was charged.
         trained: Round → how often it was trained.
@@ -68,6 +70,7 @@ class FakeHospital:
     refusal: WanwuError | None = None
     canary_fails: str = ""
     away: bool = False
+    shut: WanwuError | None = None
     asked: Counter[int] = field(default_factory=Counter)
     charged: Counter[int] = field(default_factory=Counter)
     trained: Counter[int] = field(default_factory=Counter)
@@ -157,6 +160,8 @@ class FakeHospital:
     def _reach(self) -> None:
         if self.away:
             raise DatasiteUnreachable(f"Datasite '{self.name}' cannot be reached.")
+        if self.shut is not None:
+            raise self.shut
 
     def _train(self, round_index: int) -> None:
         if round_index in self.slow:
@@ -177,7 +182,8 @@ class FakeHospital:
 
 
 def federation_of(*hospitals: FakeHospital) -> Any:
-    return SimpleNamespace(hospitals={hospital.name: hospital for hospital in hospitals})
+    connected: list[Any] = list(hospitals)
+    return Federation(connected)
 
 
 def requests_of(*hospitals: FakeHospital) -> dict[str, CodeRequest]:

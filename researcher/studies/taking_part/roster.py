@@ -11,23 +11,22 @@ from policies.errors import (
     AccountUnknown,
     AuditUnavailable,
     BudgetError,
-    CertificateRefused,
     ClocksDiffer,
-    DatasiteNotTrusted,
     DatasiteUnreachable,
     DiskFull,
     LedgerUnavailable,
     QuotaExceeded,
     RequestError,
     RoundRefused,
-    SignInFailed,
     StorageUnavailable,
     WanwuError,
 )
+from researcher.hospitals.connections.connecting import NOT_LET_IN
 
-# After these a hospital is asked no more, and after those once it answers again; after any other, in the next round.
-REFUSALS = (BudgetError, RequestError, SignInFailed, CertificateRefused, AccountUnknown, DatasiteNotTrusted)
-NOT_HEARD = (DatasiteUnreachable, ClocksDiffer)
+# After these a hospital is asked no more, and after those once it answers, or lets in, again; after any other, in the
+# next round.
+REFUSALS = (BudgetError, RequestError, AccountUnknown)
+NOT_HEARD = (DatasiteUnreachable, ClocksDiffer, *NOT_LET_IN)
 FOR_NOW = (*NOT_HEARD, DiskFull, QuotaExceeded, StorageUnavailable, LedgerUnavailable, AuditUnavailable)
 # So long a round's begin waits for those that were not there; who answers later is in the next round.
 _LOOK_SECONDS = 2.0
@@ -42,6 +41,8 @@ class Roster:
         undecided: Those whose people have not decided, with what is told of them.
         away: Those that approved, as far as is known, and cannot be asked now, with the reason.
         gone: Those that will not be asked again in this session, with the reason.
+        locked_out: Those of `away` that take these credentials no more, and have no others to try: a round does not
+            wait for them, and they are back once others lie in their place.
     """
 
     def __init__(self, names: Iterable[str], ask: Callable[[str], Told]) -> None:
@@ -57,6 +58,7 @@ class Roster:
         self.undecided: dict[str, str] = {}
         self.away: dict[str, str] = dict.fromkeys(self._order, "has not answered, or its canary has not ended, yet")
         self.gone: dict[str, str] = {}
+        self.locked_out: set[str] = set()
 
     @property
     def taking_part(self) -> list[str]:
@@ -73,6 +75,11 @@ class Roster:
     def may_come(self) -> int:
         """How many approved, or still may."""
         return len(self._order) - len(self.gone)
+
+    @property
+    def waited_for(self) -> int:
+        """How many of those that are away are worth waiting for."""
+        return len(self.away) - len(self.locked_out)
 
     def look(self, pool: Executor, *, seconds: float = _LOOK_SECONDS, enough: int | None = None) -> None:
         """Asks those that were not there, beside each other; one that is slow to answer is heard later.
@@ -119,7 +126,7 @@ class Roster:
                 until = now + seconds
                 wait(self._asking.values(), timeout=_LOOK_SECONDS, return_when=FIRST_COMPLETED)
                 continue
-            if len(self.approved) >= enough or not self.away or now >= until:
+            if len(self.approved) >= enough or not self.waited_for or now >= until:
                 return
             time.sleep(0.2)
 
@@ -137,6 +144,8 @@ class Roster:
             self._set(name, self.away, with_reason("unreachable", error.public))
         except FOR_NOW as error:
             self._set(name, self.away, f"{error.code}: {error.public}")
+            if isinstance(error, NOT_LET_IN):
+                self.locked_out.add(name)
         except WanwuError as error:
             self._set(name, self.gone, with_reason("refused", f"{error.code}: {error.public}"))
         else:
@@ -148,6 +157,7 @@ class Roster:
 
     def _set(self, name: str, group: dict[str, str] | None, told: str) -> None:
         self.approved.discard(name)
+        self.locked_out.discard(name)
         for other in (self.undecided, self.away, self.gone):
             other.pop(name, None)
         if group is None:

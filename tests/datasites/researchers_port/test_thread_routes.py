@@ -76,7 +76,8 @@ def client(north: Governed, email: str = RESEARCHER) -> Iterator[DatasiteClient]
 
 
 def study_at(north: DatasiteClient, request_id: str) -> Submission[Any]:
-    federation: Any = SimpleNamespace(hospitals={"north": SimpleNamespace(routes=north)})
+    hospital = SimpleNamespace(routes=north)
+    federation: Any = SimpleNamespace(hospitals={"north": hospital}, asked=lambda name, ask: ask(hospital))
     return Submission(federation, PLAN, {"north": CodeRequest(request_id, "f", "c")}, folder=Any)  # type: ignore[arg-type]
 
 

@@ -32,8 +32,9 @@ with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic an
     from researcher.cli import main, studies
     from researcher.cli.program import make_program
     from researcher.cli.study_options import study_settings_of
+    from researcher.hospitals.connections.connecting import Away
     from researcher.hospitals.credentials import Credentials
-    from researcher.hospitals.federation import Away, Federation
+    from researcher.hospitals.federation import Federation
     from researcher.hospitals.hospital import DatasetInfo
     from researcher.planning.planning import make_plan
     from researcher.strategies import STRATEGIES as STRATEGY_KINDS

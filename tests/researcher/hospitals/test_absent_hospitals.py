@@ -27,7 +27,7 @@ from policies.errors import (
 )
 from policies.versions import packages
 from researcher.cli.hospitals import catalog
-from researcher.hospitals import federation as connecting
+from researcher.hospitals.connections import connecting
 from researcher.hospitals.credentials import Credentials
 from researcher.hospitals.federation import Federation
 from researcher.hospitals.hospital import DatasetInfo

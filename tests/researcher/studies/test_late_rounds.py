@@ -35,9 +35,10 @@ from researcher.evaluation.hold_out import HoldOut
 
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
     warnings.simplefilter("ignore")
-    from researcher.hospitals import federation as connecting
+    from researcher.hospitals.connections import connecting
+    from researcher.hospitals.connections.connecting import Away
     from researcher.hospitals.credentials import Credentials
-    from researcher.hospitals.federation import Away, Federation
+    from researcher.hospitals.federation import Federation
     from researcher.reports import wording, write_report
     from researcher.studies import gathering
     from researcher.studies.checkpoints import load_state
@@ -241,7 +242,7 @@ def test_a_hospital_that_was_away_when_the_study_was_taken_up_joins_once_it_is_b
         c.request("")  # out of reach, or there
         return c
 
-    monkeypatch.setattr(connecting, "_connected", connect)
+    monkeypatch.setattr(connecting, "connected", connect)
     monkeypatch.setattr(connecting, "_AGAIN_SECONDS", 0.0)
     absent = Away(
         Credentials("c", "https://c.example.org", "me@x.org", "p", "A", "C", "K"), DatasiteUnreachable("Gone.")
