@@ -71,7 +71,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.training.finding_metrics": {"datasites": "training.ranking"},
     "datasites.training.losses": {"policies": "graphs plans", "datasites": "training.graphs"},
     "datasites.training.metrics": {},
-    "datasites.files": {"policies": "errors untrusted_text"},
+    "datasites.files": {"policies": "errors untrusted_text validate"},
     "datasites.pysyft_database": {"policies": "errors settings", "datasites": "files"},
     "datasites.picture_files": {"policies": "errors plans"},
     "datasites.sources": {

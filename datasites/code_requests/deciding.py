@@ -40,8 +40,8 @@ class Deciding:
             vote on what the card shows now: plan, code, dataset version, and what the limits let a study cost.
             Until then neither the audit log nor a card tells who has voted, or how.
             The reservation precedes the approval, and so does its entry in the audit log: an approved request never
-            stands without its budget or without a trace. Repeating a half-done decision completes it and reserves
-            nothing twice.
+            stands without its budget or without a trace. Repeating a half-done decision completes it, and reserves
+            nothing twice; repeating one that is done changes nothing, the audit log neither.
 
         Args:
             request_id: The request's whole identifier.
@@ -119,6 +119,8 @@ class Deciding:
             known = self._books.approvals.of_request(request_id)
             if known is not None and known.decision != "withdrawn":
                 raise RequestError(f"The request is {known.decision}, and only a pending one can be withdrawn.")
+            if known is not None and request_id not in self._books.approvals.unfinished():
+                return
             checked, _, _ = self._as_shown(request)
             self._books.approvals.votes.void_others(request_id, "")
             self._refuse(request, checked, Outcome("withdrawn", by, "The researcher withdrew the request."), ())
@@ -199,21 +201,25 @@ class Deciding:
         return votes
 
     def _repeat(self, request: Any, known: Decision, vote: Vote) -> None:
-        """Completes a decision that was made before, where a crash left it half done; changes none."""
-        decided = Outcome(known.decision, known.decided_by, known.reason)
-        votes = self._books.approvals.votes.of(known.request_id)
+        """Completes a decision that was made before, where a crash left it half done; changes none, and logs none anew.
+
+        Of an approval PySyft is told in any case: its database may be from before it, as after a restore.
+        """
         if vote.vote == APPROVE:
             if known.decision != "approved":
                 raise RequestDenied(f"The request was {known.decision} before. Ask the researcher to submit it again.")
-            checked, shapes, _ = self._as_approvable(request)
-            return self._approve(request, checked, shapes, by=known.decided_by, votes=votes)
+            self._as_approvable(request)
+            return self._told.approved(request)
         if known.decision == "approved":
             raise RequestError("The request is approved. End it instead: what it has not used becomes free again.")
         if known.decision == "withdrawn":
             raise RequestError("The request was withdrawn by who asked. There is nothing left to decide.")
         if known.decision == "ended":
             raise RequestError("The request has ended: no further round of it runs. There is nothing left to decide.")
-        self._told.refused(request, decided, votes)
+        if known.request_id in self._books.approvals.unfinished():
+            votes = self._books.approvals.votes.of(known.request_id)
+            self._told.refused(request, Outcome(known.decision, known.decided_by, known.reason), votes)
+        return None
 
     def _approve(
         self,

@@ -15,12 +15,23 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from datasites.files.sync_ahead import SyncAhead
-from policies.errors import BlobError
+from policies.errors import BlobError, BlobUnknown
+from policies.validate import Checks
 
 CHUNK_BYTES = 1 << 20
 PART = ".part-"
 """What the file of an upload that broke off begins with; the digest of the whole follows."""
+_CHECKS = Checks(BlobUnknown)
 _BEGIN_AGAIN = "There is no such beginning of this upload here. Send it whole."
+
+
+def blob_file(folder: Path, account: str, digest: str) -> Path:
+    """Where a blob of an account lies in the folder of blobs, if it is there.
+
+    Raises:
+        BlobUnknown: What should be digests are none.
+    """
+    return folder / _CHECKS.digest("account", account)[:32] / _CHECKS.digest("digest", digest)
 
 
 class Blob:

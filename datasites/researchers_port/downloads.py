@@ -17,32 +17,42 @@ _REST = re.compile(r"bytes=([0-9]{1,15})-")
 
 
 class Download(FileResponse):
-    """The answer with a blob's bytes, in parts of bounded size; the blob is doubted before its first byte is sent.
+    """The answer with a blob's bytes, in parts of bounded size.
 
-    What goes wrong on the way can be told nobody any more: the line is cut, and the next look at the blob says it. Who
-    asks again as soon as the last byte is there is to have that look.
+    What goes wrong on the way can be told nobody any more: the line is cut, and the next look at the blob says it.
     """
 
     chunk_size = CHUNK_BYTES
 
-    def __init__(self, file: Path, digest: str, doubt: Callable[[], None]) -> None:
+    def __init__(self, file: Path, digest: str, unread: Callable[[], None]) -> None:
+        """Prepares the answer.
+
+        Args:
+            file: The blob's.
+            digest: Its name.
+            unread: Told where the disk did not read it to its end.
+        """
         super().__init__(file, media_type="application/octet-stream", headers={"etag": f'"{digest}"'})
-        self._doubt = doubt
+        self._unread = unread
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._doubt()
-        await super().__call__(scope, receive, send)
+        try:
+            await super().__call__(scope, receive, send)
+        except Exception:
+            self._unread()
+            raise
 
 
-def check_range(request: Request, file: Path) -> None:
-    """Returns if all of a file is asked for, or all from one of its bytes on.
+def check_range(request: Request, file: Path) -> int:
+    """From which byte on a file is asked for, to its end.
 
     Raises:
         RangeRefused: Something else is asked for.
     """
     asked = request.headers.getlist("range")
     if not asked:
-        return
+        return 0
     found = _REST.fullmatch(asked[0]) if len(asked) == 1 else None
     if found is None or int(found[1]) >= file.stat().st_size:
         raise RangeRefused("A download goes on with 'Range: bytes=N-', from a byte N that the blob has.")
+    return int(found[1])

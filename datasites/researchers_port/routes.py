@@ -286,7 +286,8 @@ def _add_blobs(router: APIRouter, routes: ResearcherRoutes, signed: Signed) -> N
         """Whole, or with a Range header the rest of a download that broke off (RFC 9110, 14)."""
         who = await signed.researcher(request)
         file = await run_in_threadpool(routes.blobs.path, who.account, digest)
-        check_range(request, file)
+        if check_range(request, file) == 0:
+            file = await run_in_threadpool(routes.blobs.from_the_beginning, who.account, digest)
         return Download(file, digest, partial(routes.blobs.doubt, who.account, digest))
 
 

@@ -22,15 +22,12 @@ from pathlib import Path
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
-from datasites.files.blob import PART, Blob, sync_folder
+from datasites.files.blob import PART, Blob, blob_file, sync_folder
 from datasites.files.full_disk import DISK_FULL, NOT_TAKEN, TORN, disk_full_told
 from datasites.files.read_back import reads_as
 from datasites.files.sync_ahead import SyncAhead
 from policies import validate
 from policies.errors import BlobError, BlobUnknown, DiskFull, QuotaExceeded, RunFailed
-from policies.validate import Checks
-
-_CHECKS = Checks(BlobUnknown)
 
 
 @dataclass(frozen=True)
@@ -54,15 +51,6 @@ class BlobLimits:
     expiry_seconds: float = 7 * 24 * 3600.0
 
 
-def blob_file(folder: Path, account: str, digest: str) -> Path:
-    """Where a blob of an account lies in the folder of blobs, if it is there.
-
-    Raises:
-        BlobUnknown: What should be digests are none.
-    """
-    return folder / _CHECKS.digest("account", account)[:32] / _CHECKS.digest("digest", digest)
-
-
 class BlobStore:
     """The blobs of one datasite. One process owns it; its threads share it."""
 
@@ -74,6 +62,7 @@ class BlobStore:
         self._files: Counter[str] = Counter()
         self._coming = 0  # announced by what is being written, whether or not it is on the disk yet
         self._right: set[tuple[str, str]] = set()  # account and digest of what this process wrote or has read whole
+        self._begun: set[tuple[str, str]] = set()  # of what this process has handed out from the beginning
         self._settling: dict[tuple[str, str], SyncAhead] = {}
         for account in list(folder.glob("*/")):
             Blob.find_parts(account)
@@ -184,6 +173,18 @@ class BlobStore:
                 return file
         raise BlobUnknown(f"No whole blob {digest[:12]}… for this account. Send weights again; a torn update is lost.")
 
+    def from_the_beginning(self, account: str, digest: str) -> Path:
+        """As `path`, of a blob that is handed out from its first byte; asked for so again, it is read as a whole first.
+
+        Who goes on with a download has asked for nothing again, and waits for no further look.
+        """
+        key = (account[:32], digest)
+        if key in self._begun:
+            self.doubt(account, digest)
+        file = self.path(account, digest)
+        self._begun.add(key)
+        return file
+
     def promised(self, account: str, digest: str) -> Path:
         """The file of the weights of a round that was queued, when they were here: as `path`.
 
@@ -290,6 +291,7 @@ class BlobStore:
             file.unlink()
             self._add(file.parent.name, -size, files=-1)
             self._right.discard((file.parent.name, file.name))
+            self._begun.discard((file.parent.name, file.name))
             self._settling.pop((file.parent.name, file.name), None)
 
     def _add(self, account: str, size: int, *, files: int = 0) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from datasites.approvals.approvals import Approvals, Decision
+from datasites.files.blob import blob_file
 from datasites.files.state_folder import StateFolder
-from datasites.runs.blobs import blob_file
 from datasites.runs.queue import RunQueue
 from datasites.state.kept_books import open_ledger
 from policies.answers.runs import CANARY

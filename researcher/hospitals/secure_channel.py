@@ -62,6 +62,8 @@ class SecureChannel:
         Nothing is sent before the other side has shown a certificate of the hospital's authority for its address.
     """
 
+    _credentials: Credentials | None = None
+
     def __init__(self, credentials: Credentials, *, timeout_seconds: float = 60.0) -> None:
         """Prepares the channel; nothing is sent yet.
 
@@ -70,7 +72,7 @@ class SecureChannel:
             ConfigError: The credentials hold no usable certificate.
         """
         credentials.check_time()
-        self._check_time = credentials.check_time
+        self._credentials = credentials
         self.datasite, self.url = credentials.datasite, credentials.url.rstrip("/")
         self.release: Release | None = None
         """The datasite's, as the last answer that told it did."""
@@ -161,7 +163,8 @@ class SecureChannel:
             return broken_answer.told_of(error, who)
         if isinstance(error, httpx.RemoteProtocolError | httpx.ReadError | httpx.WriteError):
             try:
-                self._check_time()
+                if self._credentials is not None:
+                    self._credentials.check_time()
             except CertificateRefused as expired:  # which the handshake refuses without a word
                 return expired
             return DatasiteUnreachable(

@@ -109,16 +109,16 @@ def dataset_tables(dataset: DatasetSummary) -> Group:
 
 def budget_table(rows: object) -> Group:
     """For each dataset one line, and one for each study that is charged to it."""
-    datasets = PlainTable("dataset", "epsilon in all", "charged", "left", "delta")
+    datasets = PlainTable("dataset", "epsilon in all", "spent or reserved", "left", "delta")
     studies = PlainTable(
         "dataset",
         "researcher",
         "study",
-        "charged",
+        "spent or reserved",
         "rounds run",
-        "reserved",
+        "rounds in all",
         "",
-        spare=("reserved",),
+        spare=("rounds in all",),
         elsewhere=_IN_JSON,
     )
     for row in read_rows(BudgetRow, rows):

@@ -75,6 +75,7 @@ class Book:
             approved_version=lambda request_id: None,
         )
         done = SimpleNamespace(apply=lambda *_: None, undo=lambda *_: None)
+        self.services = done
         server = SimpleNamespace(lock=threading.RLock(), services=SimpleNamespace(request=done))
         monkeypatch.setattr(told_decisions, "admin_context", lambda server: None)
         monkeypatch.setattr(deciding, "plan_spend", lambda plan: ())
@@ -232,7 +233,19 @@ def test_an_account_that_ends_takes_its_unfinished_approval_with_it(two: Book) -
 def test_approving_again_what_is_approved_changes_nothing_but_completes_it(two: Book) -> None:
     two.approve("wu")
     two.approve("chan")
+    events = len(two.events)
     assert two.approve("wu") == "approved by wu, chan"
+    assert len(two.events) == events and two.reserved == ["r1"]
+
+
+@pytest.mark.parametrize("refuse", ["deny", "ask_for_a_change"])
+def test_refusing_again_what_is_refused_is_logged_once_and_keeps_its_first_reason(two: Book, refuse: str) -> None:
+    for person in ("wu", "chan", "li"):
+        with contextlib.suppress(NotAllowed):
+            getattr(two.book, refuse)("r1", reason=f"says {person}", by=person)
+        told = two.state(), [event for event in two.events if event in ("request denied", "request returned")]
+        assert len(told[1]) <= 1
+    assert two.book.state_of("r1")[1].startswith("says wu") and two.events.count(told[1][0]) == 1
 
 
 # --- ends --------------------------------------------------------------------------------------------------------
@@ -272,7 +285,8 @@ def test_a_request_that_ends_while_its_approval_is_repeated_has_ended(approved: 
         ending.start()
         ending.join(timeout=0.3)  # it gets as far as it can
 
-    approved.while_reserving = meanwhile
-    approved.approve("wu")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(approved.services, "apply", lambda *_: meanwhile())
+        approved.approve("wu")
     ending.join()
     assert (approved.state(), approved.released) == ("ended by wu, chan", ["over"])

@@ -425,6 +425,22 @@ def test_a_doubted_blob_is_read_before_it_is_handed_out_again(tmp_path: Path) ->
         blobs.path(ALICE, digest)
 
 
+def test_a_blob_is_read_as_a_whole_where_it_is_handed_out_from_its_beginning_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blobs, looks = store(tmp_path), list[str]()
+    digest = receive(blobs, b"update")
+    read = hashlib.file_digest
+    monkeypatch.setattr(hashlib, "file_digest", lambda stream, name: looks.append(stream.name) or read(stream, name))
+    blobs.from_the_beginning(ALICE, digest)
+    for _ in range(3):
+        blobs.path(ALICE, digest)
+    assert not looks, "it was written by this process, and going on is no reason to look"
+    for again in (1, 2):
+        blobs.from_the_beginning(ALICE, digest)
+        assert len(looks) == again
+
+
 # --- room ----------------------------------------------------------------------------------------------------
 
 

@@ -21,9 +21,10 @@ from datasites.approvals.approvals import Approvals
 from datasites.assets.store import open_store
 from datasites.cli.program import main
 from datasites.config import DatasiteConfig
+from datasites.files.blob import blob_file
 from datasites.files.state_folder import StateFolder
 from datasites.prepare import write_config
-from datasites.runs.blobs import BlobLimits, BlobStore, blob_file
+from datasites.runs.blobs import BlobLimits, BlobStore
 from datasites.runs.queue import RunQueue
 from datasites.state.backup import back_up
 from datasites.state.kept_books import open_ledger
