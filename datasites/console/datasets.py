@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
+from datasites.assets.dataset_version import versions_of
 from datasites.assets.published import PublishedDataset
 from datasites.console.console import READS, Console, router_below
 from datasites.datasets.summary import DatasetSummary, summarise
@@ -23,13 +26,15 @@ def make_routes(console: Console) -> APIRouter:
 
 
 def summary_of(console: Console, name: str) -> DatasetSummary:
-    """What there is to tell of the dataset with that name.
+    """What there is to tell of the dataset with that name, at the version that requests read now.
 
     Raises:
         RequestUnknown: There is none.
     """
-    held = console.books.ledger.reservations().values()
-    return summarise(published(console, name).versions, held, console.source.terms_of_use)
+    held, served = console.books.ledger.reservations().values(), published(console, name)
+    newest = max((one.number for one in versions_of(served.store.parent, name)), default=0)
+    told = summarise(served.versions, held, console.source.terms_of_use)
+    return replace(told, after_start=newest if newest > served.manifest.dataset_version else None)
 
 
 def published(console: Console, name: str) -> PublishedDataset:

@@ -63,6 +63,8 @@ class DatasetSummary:
         most_pictures_of_a_unit: Of the privacy unit that has most.
         classes: In label order.
         versions: Oldest first.
+        after_start: The newer version on the disk that a running datasite takes at its next start; None where it has
+            the newest.
     """
 
     schema: DatasetSchema
@@ -72,6 +74,7 @@ class DatasetSummary:
     most_pictures_of_a_unit: int
     classes: tuple[ClassRow, ...]
     versions: tuple[VersionRow, ...]
+    after_start: int | None = None
 
     @property
     def card(self) -> Sequence[tuple[str, str]]:

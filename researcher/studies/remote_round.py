@@ -32,6 +32,10 @@ from researcher.studies.rounds.fetched_update import fetch, kept_here
 from researcher.studies.rounds.outgoing import Outgoing
 
 _T = TypeVar("_T")
+_FORGOTTEN = (
+    "It took round {} and knows nothing of it any more, as where it runs from an older copy of its state, whose ledger "
+    "lacks what was charged since. Tell its people, and send them the receipts that you have."
+)
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,7 @@ class RemoteRound:
         on_event: Told what the hospital is doing.
         resumes: Whether the hospital may be at this round already, asked before the researcher's side was stopped.
         dropped: An earlier round of this hospital that is cancelled before this one is asked for; None if none is.
+        taken: Whether the hospital has told of this round's run in this session.
         asked: Whether the hospital may have been asked: from then on it may have charged the round.
         epsilon: What the hospital's ledger says that the request has spent, once the round has ended there; also of a
             round that gave nothing.
@@ -109,6 +114,7 @@ class RemoteRound:
     resumes: bool = False
     dropped: int | None = None
     asked: bool = False
+    taken: bool = False
     epsilon: float | None = None
 
     @property
@@ -179,6 +185,7 @@ class RemoteRound:
         self.asked = True
         ticket = Ticket(round=self.round_index, weights=digest)
         self._reaching(lambda: self.hospital.ask(self.dataset, self.request, ticket))
+        self.taken = True
         return self._receive(size, begun, sent, shapes)
 
     def _send(self, weights: Outgoing) -> tuple[str, int]:
@@ -231,7 +238,7 @@ class RemoteRound:
         """Waits until the run has ended; returns its last public fields and when it left the queue."""
         seen, started, moved = -1, None, time.monotonic()
         while True:
-            run = self._reaching(partial(self._ask, seen))
+            run = self._known(seen)
             if run.version != seen:
                 seen, moved = run.version, time.monotonic()
             if started is None and run.state != "queued":
@@ -245,6 +252,21 @@ class RemoteRound:
                     "hospital, or raise stalled_seconds."
                 )
             self._check_wanted()
+
+    def _known(self, seen: int) -> RunAnswer:
+        """What the hospital says of the run.
+
+        Raises:
+            RequestUnknown: It was never asked for; or it is forgotten, which is said.
+        """
+        try:
+            run = self._reaching(partial(self._ask, seen))
+        except RequestUnknown as error:
+            if not self.taken:
+                raise
+            raise RequestUnknown(_FORGOTTEN.format(self.round_index + 1)) from error
+        self.taken = True
+        return run
 
     def _ask(self, seen: int) -> RunAnswer:
         return self.hospital.routes.run(self.request.request_id, self.round_index, seen=seen, wait_seconds=10.0)

@@ -65,6 +65,20 @@ def test_the_page_tells_the_datasets_numbers_and_escapes_its_texts(served: Conso
     assert "newest: new requests read it" in page
 
 
+def test_a_version_that_is_made_while_the_datasite_serves_is_told_and_that_a_start_is_due(tmp_path: Path) -> None:
+    state = versioned.make_state(tmp_path / "north")
+    take(state, pictures_of(people(*range(12))))
+    versions = versions_of(state.store, "pictures")
+    dataset = SimpleNamespace(versions=versions, manifest=versions[-1].manifest, store=versions[-1].folder)
+    with serving(tmp_path, datasets={"pictures": dataset}, ledger=ledger_of(state)) as console:
+        before = asked(console, REVIEWER_NAME, "/datasets/pictures").text
+        assert "newest: new requests read it" in before and "start the datasite again" not in before
+        take(state, pictures_of(people(12), each=3))
+        page = asked(console, REVIEWER_NAME, "/datasets/pictures").text
+        assert "Version 2 is on the disk, and not told here: start the datasite again" in page
+        assert "served until the next start" in page and "<strong>24</strong> pictures" in page
+
+
 def test_samples_are_the_stores_and_the_mocks_pictures(served: ConsoleOfFakes) -> None:
     own = asked(served, REVIEWER_NAME, "/datasets/pictures/samples/own")
     mock = asked(served, REVIEWER_NAME, "/datasets/pictures/samples/mock")

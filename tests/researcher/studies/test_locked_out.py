@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,15 @@ import numpy as np
 import pytest
 from support.hospitals import CLASSES, draw_pictures
 
-from policies.errors import CertificateRefused, DatasiteNotTrusted, NotEnoughDatasites, SignInFailed, WanwuError
+from policies.answers.runs import RunAnswer
+from policies.errors import (
+    CertificateRefused,
+    DatasiteNotTrusted,
+    NotEnoughDatasites,
+    RequestUnknown,
+    SignInFailed,
+    WanwuError,
+)
 from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
 from researcher.evaluation.hold_out import HoldOut
 
@@ -98,3 +107,23 @@ def test_an_update_that_was_asked_for_before_is_taken_once_it_lets_in_again(tmp_
     assert [record.datasites for record in records] == [("a", "b")] + [("a", "b", "c")] * 3
     assert records[0].under_way == {"c": 1} and records[1].staleness == {"c": 1}
     assert set(c.downloads.values()) == {1}
+
+
+def test_a_hospital_that_forgot_a_round_which_it_took_is_left_out_and_the_researcher_reads_what_that_means(
+    tmp_path: Path,
+) -> None:
+    a, b, c = FakeHospital("a", FIRST), FakeHospital("b", FIRST), FakeHospital("c", FIRST, {1: threading.Event()})
+    follow = c.run
+
+    def forget(request_id: str, round_index: int, *, seen: int = -1, wait_seconds: float = 0.0) -> RunAnswer:
+        if round_index == 1 and seen >= 0:
+            raise RequestUnknown("Round 2 of this request was not asked for yet.")
+        return follow(request_id, round_index, seen=seen, wait_seconds=wait_seconds)
+
+    c.run = forget  # type: ignore[method-assign]
+    records = run(tmp_path, [a, b, c], lambda record: None, min_clients=2)
+    c.slow[1].set()
+    assert [record.datasites for record in records] == [("a", "b", "c")] + [("a", "b")] * 3
+    for record in records[1:]:
+        assert "It took round 2 and knows nothing of it any more" in record.skipped["c"]
+    assert set(c.charged) == {0, 1}, "it is asked for nothing more"
