@@ -355,7 +355,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.study_report": {
         "policies": "answers budget contracts errors plans terminal untrusted_text",
         "datasites": (
-            "approvals assets config files ingestion picture_files runs.blobs runs.queue sources state "
+            "approvals assets config files ingestion picture_files runs.queue sources state "
             "study_report.kept_reports training.evaluation training.finding_metrics"
         ),
     },

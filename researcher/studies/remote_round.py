@@ -33,8 +33,8 @@ from researcher.studies.rounds.outgoing import Outgoing
 
 _T = TypeVar("_T")
 _FORGOTTEN = (
-    "It took round {} and knows nothing of it any more, as where it runs from an older copy of its state, whose ledger "
-    "lacks what was charged since. Tell its people, and send them the receipts that you have."
+    "It took round {} and knows nothing of it any more, as after a restore. Ask its people whether its ledger has all "
+    "that was charged, which the receipts that you have show, and run the study again then."
 )
 
 

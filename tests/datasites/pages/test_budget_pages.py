@@ -45,7 +45,7 @@ def fill(page: Page, limit: str, value: str, reason: str) -> None:
 def test_the_budget_page_tells_spent_reserved_left_and_each_study(served: ConsoleOfFakes) -> None:
     page = " ".join(re.sub(r"<[^>]+>", " ", asked(served, AUDITOR_NAME, "/budget").text).split())
     for told in (
-        "Epsilon 2.95 of 8 is charged, at delta 1e-5; 5.05 is left.",
+        "Epsilon 2.95 of 8 is spent or reserved, at delta 1e-5; 5.05 is left.",
         "spent: 2.15 reserved: 0.8 left: 5.05",
         "cardiomegaly-baseline ada.lindqvist@uni-uppsala.example 1.05 3 of 4 ended",
         "pneumonia-follow-up ada.lindqvist@uni-uppsala.example 1.6 2 of 4 may run",
