@@ -10,6 +10,7 @@ from policies.answers.requests import with_reason
 from policies.errors import WanwuError
 from policies.plans.training import TrainingPlan
 from policies.untrusted_text import shown
+from researcher.hospitals.connections.connecting import NOT_LET_IN
 from researcher.html.element import Html, bar, element, listed, table, together
 from researcher.reports import wording
 from researcher.reports.participation import participation
@@ -136,12 +137,13 @@ def _asked(study: Submission[TrainingPlan], name: str, spent: float | None) -> H
     request = study.requests[name].request_id
     canary = study.canaries[name].told() if name in study.canaries else ""
     try:
+        answer = study.federation.asked(name, lambda hospital: hospital.routes.request(request))
         routes = study.hospital(name).routes
-        answer = routes.request(request)
         rehearsal = routes.rehearsal(request)
         budget = routes.budget(study.plan.dataset)
     except WanwuError as error:
-        state = "unreachable" if isinstance(error, FOR_NOW) else "refused"
+        let_in = not isinstance(error, NOT_LET_IN)
+        state = "unreachable" if let_in and isinstance(error, FOR_NOW) else "refused"
         return HospitalStatus(name, request, state, f"{error.code}: {error.public}", canary=canary, spent=spent)
     return HospitalStatus(
         datasite=name,

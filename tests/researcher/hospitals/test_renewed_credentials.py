@@ -28,7 +28,8 @@ class Door:
     open: ClassVar[set[Any]] = set()
 
     def __init__(self, credentials: Credentials) -> None:
-        self.name, self.credentials, self.datasets = credentials.datasite, credentials, {}
+        self.name, self.credentials = credentials.datasite, credentials
+        self.datasets: dict[str, Any] = {}
         self.versions = packages.installed()
         self.answer()
         self.open.add(self)

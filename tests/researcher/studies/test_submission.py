@@ -64,9 +64,8 @@ AWAY = DatasiteUnreachable("Datasite 'north' cannot be reached. Is it running?")
 
 
 def submitted(**hospitals: Answers) -> Submission[Any]:
-    federation: Any = SimpleNamespace(
-        hospitals={name: SimpleNamespace(routes=answers, public_key="k") for name, answers in hospitals.items()}
-    )
+    there = {name: SimpleNamespace(routes=answers, public_key="k") for name, answers in hospitals.items()}
+    federation: Any = SimpleNamespace(hospitals=there, asked=lambda name, ask: ask(there[name]))
     requests = {name: CodeRequest(request_id=name, function="f", code_id="c") for name in hospitals}
     return Submission(federation, plan=None, requests=requests, folder=Path("unused"))
 

@@ -167,7 +167,9 @@ def test_a_hospital_that_took_no_request_for_counts_is_named_before_and_after_th
         request=lambda request_id: RequestAnswer(request_id, "approved", ""), receipt=lambda request_id: "{}"
     )
     north = SimpleNamespace(name="north", routes=routes, public_key="0" * 64)
-    federation: Any = SimpleNamespace(datasets=lambda: [NORTH], hospitals={"north": north})
+    federation: Any = SimpleNamespace(
+        datasets=lambda: [NORTH], hospitals={"north": north}, asked=lambda name, ask: ask(north)
+    )
     ask_for_statistics(federation, CountSettings(), out=tmp_path, console=PlainConsole(width=80))
     told = capsys.readouterr().out
     assert "without west: WW304: Too little noise." in told.partition("Waiting")[0]
