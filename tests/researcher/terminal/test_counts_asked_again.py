@@ -49,6 +49,9 @@ class Hospitals:
         )
         self.hospitals = {"north": SimpleNamespace(name="north", routes=routes, public_key="0" * 64)}
 
+    def asked(self, name: str, ask: Any) -> Any:
+        return ask(self.hospitals[name])
+
     def datasets(self) -> list[DatasetInfo]:
         return [self.info]
 
