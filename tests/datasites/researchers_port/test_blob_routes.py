@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import hashlib
@@ -22,7 +21,6 @@ from support.bad_line import BadLine
 from support.blob_app import blob_app
 from support.waiting import CEILING_SECONDS, wait_for
 
-from datasites.researchers_port.downloads import Download
 from datasites.runs.blobs import BlobLimits, BlobStore
 from policies.contracts.signatures import sign
 from policies.errors import (
