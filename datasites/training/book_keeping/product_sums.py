@@ -167,7 +167,7 @@ class SumOfOuterProducts(GhostNorms):
         """See `PerSampleGradient.weighted_sum`."""
         rows, positions = (self._inputs, self._grad_output), self._inputs.shape[1]
         if positions == 1 and len(factors) > TOGETHER and rows[1].shape[2] <= TOGETHER:
-            return _sum_of_single_products(*(each.squeeze(1) for each in rows), factors)
+            return _sum_of_single_products(rows[0].squeeze(1), rows[1].squeeze(1), factors)
         return sum_of_products(*rows, factors, positions=positions, product=_product)
 
 
