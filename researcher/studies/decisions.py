@@ -21,6 +21,7 @@ def wait_for(
     names: Iterable[str],
     ask: Callable[[str], Told],
     *,
+    apart: Mapping[str, str],
     min_clients: int | None,
     grace_seconds: float,
     timeout_seconds: float,
@@ -32,6 +33,7 @@ def wait_for(
     Args:
         names: The study's hospitals.
         ask: Asks one of them.
+        apart: Hospital → why it took no request, of those that could have taken part.
         min_clients: So many approvals are enough, after `grace_seconds` more; None waits for every hospital.
         grace_seconds: How long further decisions are waited for then.
         timeout_seconds: How long to wait at most.
@@ -50,7 +52,7 @@ def wait_for(
                 on_change(told)
                 last = told
             now = time.monotonic()
-            if min_clients is not None and approvals(told, min_clients) >= min_clients:
+            if min_clients is not None and approvals(told, apart, min_clients) >= min_clients:
                 enough_since = now if enough_since is None else enough_since
                 if now - enough_since >= grace_seconds:
                     return told
@@ -59,20 +61,41 @@ def wait_for(
             time.sleep(poll_seconds)
 
 
-def approvals(told: Mapping[str, Told], min_clients: int) -> int:
-    """How many approved.
+def approvals(told: Mapping[str, Told], apart: Mapping[str, str], min_clients: int) -> int:
+    """How many approved; arguments as of `wait_for`.
 
     Raises:
         RequestDenied: `min_clients` cannot do so any more.
     """
-    refused = {name: one for name, one in told.items() if one[0] not in ("approved", *UNDECIDED)}
+    refused = {name: with_reason(*one) for name, one in told.items() if one[0] not in ("approved", *UNDECIDED)}
     if (left := len(told) - len(refused)) < min_clients:
-        reasons = "; ".join(f"{name}: {with_reason(state, reason)}" for name, (state, reason) in refused.items())
         raise RequestDenied(
-            f"min_clients is {min_clients}, and only {left} of {len(told)} hospitals can take part "
-            f"({reasons or 'the study has no more'}). Lower min_clients, or submit a study to more."
+            f"min_clients is {min_clients}, and only {left} of {len(told) + len(apart)} hospitals can take part "
+            f"({_named({**apart, **refused})}). Lower min_clients, or submit a study to more."
         )
     return sum(state == "approved" for state, _ in told.values())
+
+
+def check_enough(approved: int, needed: int, left_out: Mapping[str, str]) -> None:
+    """Checks that enough hospitals approved.
+
+    Args:
+        approved: How many did.
+        needed: How many have to.
+        left_out: Hospital → what is told of it, of all others, those that took no request too.
+
+    Raises:
+        RequestDenied: Fewer did.
+    """
+    if approved < needed:
+        raise RequestDenied(
+            f"{approved} hospital(s) approved and min_clients is {needed} ({_named(left_out)}). Wait for more "
+            "decisions, or lower min_clients."
+        )
+
+
+def _named(told: Mapping[str, str]) -> str:
+    return "; ".join(f"{name}: {what}" for name, what in told.items()) or "the study has no more"
 
 
 def told_by(ask: Callable[[str], Told], name: str) -> Told:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Generic, Self, TypeVar
 
 from policies.answers.requests import with_reason
-from policies.errors import ConfigError, DatasiteUnreachable, RequestDenied, WanwuError
+from policies.errors import ConfigError, DatasiteUnreachable, WanwuError
 from policies.inside_folder import inside
 from policies.plans.graph.packed_graph import LOSS, unpack
 from policies.plans.kinds import Plan, parse
@@ -194,6 +194,7 @@ class Submission(Conversation, Generic[P]):
         return decisions.wait_for(
             self.requests,
             self._told,
+            apart=self.left_out_at_submission,
             min_clients=min_clients,
             grace_seconds=grace_seconds,
             timeout_seconds=timeout_seconds,
@@ -281,12 +282,7 @@ class Submission(Conversation, Generic[P]):
         needed = max(min_clients, 1)
         roster = Roster(self.requests, ask or self._told)
         roster.look_until(needed, pool, seconds=unreachable_seconds, deadline=deadline)
-        if len(roster.approved) < needed:
-            told = "; ".join(f"{name}: {state}" for name, state in roster.left_out.items())
-            raise RequestDenied(
-                f"{len(roster.approved)} hospital(s) approved and min_clients is {min_clients} ({told}). Wait for more "
-                "decisions, or lower min_clients."
-            )
+        decisions.check_enough(len(roster.approved), needed, {**self.left_out_at_submission, **roster.left_out})
         return roster
 
 

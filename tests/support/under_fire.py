@@ -86,11 +86,16 @@ class Fire:
     deciding: threading.Event = field(default_factory=threading.Event)
     failure: BaseException | None = None
     forked: bool = False
-    restart_seconds: float = 5.0
+    restarts: list[float] = field(default_factory=lambda: [5.0])
 
     @property
     def killed(self) -> int:
         return self.counts.datasites_killed + self.counts.runners_killed
+
+    @property
+    def restart_seconds(self) -> float:
+        """What a restart takes now: the least of the last three, as one may fall into a time when nothing goes on."""
+        return min(self.restarts[-3:])
 
     @property
     def burning(self) -> bool:
@@ -151,7 +156,7 @@ class Fire:
         begun = time.monotonic()
         hospital.start(forked=self.forked)
         hospital.wait_until_ready()
-        self.restart_seconds = time.monotonic() - begun
+        self.restarts.append(time.monotonic() - begun)
 
 
 def _family(hospital: Hospital) -> list[psutil.Process]:
@@ -196,11 +201,10 @@ def study_under_fire(federation: Any, fire: Fire, folder: Path, *, rounds: int) 
     from datasites.training.models import initial_weights
     from researcher.evaluation.hold_out import HoldOut
     from researcher.studies.retry_policy import RetryPolicy
-    from researcher.studies.study import Study
 
     plan = small_plan(federation, study="under-fire", rounds=rounds, steps_per_round=STEPS)
     plan = replace(plan, privacy=replace(plan.privacy, noise_multiplier=100.0))  # room for many studies
-    study = fire.again(lambda: Study.submit(federation, plan, folder))
+    study = _submitted_everywhere(federation, plan, fire, folder)
     fire.deciding.set()
     for hospital, request in study.requests.items():
         wait_for(lambda hospital=hospital, request=request: _approve(fire.hospitals[hospital], request))
@@ -217,6 +221,21 @@ def study_under_fire(federation: Any, fire: Fire, folder: Path, *, rounds: int) 
     fire.counts.rounds += len(history)
     _check_study(fire, study, history, first, state.weights)
     fire.again(study.end)
+
+
+def _submitted_everywhere(federation: Any, plan: Any, fire: Fire, folder: Path) -> Any:
+    """Submits to every hospital: where one was away, what the others took is withdrawn, and all are asked again."""
+    from researcher.studies.study import Study
+
+    attempt = 0
+    while True:
+        study = fire.again(lambda attempt=attempt: Study.submit(federation, plan, folder / str(attempt)))
+        if not study.refused:
+            return study
+        assert all(reason.startswith(DatasiteUnreachable.code) for reason in study.refused.values()), study.refused
+        study.withdraw(on_missing=lambda name, error: None)
+        attempt += 1
+        time.sleep(0.2)
 
 
 def _approve(hospital: Hospital, request: Any) -> bool:

@@ -63,11 +63,11 @@ APPROVED = RequestAnswer("r", "approved", "")
 AWAY = DatasiteUnreachable("Datasite 'north' cannot be reached. Is it running?")
 
 
-def submitted(**hospitals: Answers) -> Submission[Any]:
+def submitted(refused: dict[str, str] | None = None, /, **hospitals: Answers) -> Submission[Any]:
     there = {name: SimpleNamespace(routes=answers, public_key="k") for name, answers in hospitals.items()}
     federation: Any = SimpleNamespace(hospitals=there, asked=lambda name, ask: ask(there[name]))
     requests = {name: CodeRequest(request_id=name, function="f", code_id="c") for name in hospitals}
-    return Submission(federation, plan=None, requests=requests, folder=Path("unused"))
+    return Submission(federation, plan=None, requests=requests, folder=Path("unused"), refused=refused or {})
 
 
 def test_a_hospital_that_is_just_starting_is_waited_for() -> None:
@@ -86,6 +86,17 @@ def test_too_few_hospitals_are_named_with_what_became_of_them() -> None:
     study = submitted(north=Answers(AWAY), south=Answers(RequestAnswer("r", "denied", "No.")))
     with pytest.raises(RequestDenied, match=r"north: unreachable.*; south: denied: No"):
         study.approved(1, unreachable_seconds=0.05)
+
+
+def test_a_hospital_that_was_away_at_submission_is_named_where_too_few_are_left() -> None:
+    study = submitted({"north": f"{AWAY.code}: {AWAY.public}"}, south=Answers(APPROVED))
+    named = rf"\(north: {AWAY.code}: Datasite 'north' cannot be reached\. Is it running\?\)"
+    with pytest.raises(RequestDenied, match=r"^1 hospital\(s\) approved and min_clients is 2 " + named):
+        study.approved(2)
+    with pytest.raises(RequestDenied, match="^min_clients is 2, and only 1 of 2 hospitals can take part " + named):
+        study.wait_for_decisions(min_clients=2)
+    with pytest.raises(RequestDenied, match=r"min_clients is 2 \(the study has no more\)"):
+        submitted(south=Answers(APPROVED)).approved(2)
 
 
 DENIED, PENDING = RequestAnswer("r", "denied", "No."), RequestAnswer("r", "pending", "")
