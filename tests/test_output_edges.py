@@ -19,12 +19,11 @@ PRINTS = {
 }
 MAKES_RICH = {"policies/terminal/rich_terminal.py"}
 WRITES_STREAMS = {
-    "datasites/__main__.py",  # one sentence of its own, where nothing else is imported yet
     "datasites/datasets/samples/draw_sheet.py",  # a picture for the datasite's own process
     "datasites/runs/sandbox/confinement.py",  # JSON for the datasite's own process
     "datasites/runs/sandbox/gpu_trial.py",  # JSON for the datasite's own process
     "datasites/runs/slurm/trial.py",  # JSON for the datasite's own process, from a node
-    "researcher/__main__.py",  # one sentence of its own, where nothing else is imported yet
+    "policies/terminal/entry.py",  # one sentence of its own, where nothing else is imported yet
 }
 OBEYED_BY_RICH = {"Console", "Table", "Text", "Markup", "Panel", "Prompt", "print", "escape", "Markdown", "inspect"}
 

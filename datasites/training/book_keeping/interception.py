@@ -105,7 +105,7 @@ class Interception(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         tensors = _tensors_in((args, kwargs)) if kwargs else _tensors_in(args)
-        if any(id(tensor) in self._copies for tensor in tensors):
+        if self._copies and any(id(tensor) in self._copies for tensor in tensors):
             return self._with_copies(func, args, kwargs, tensors)
         trained = [tensor for tensor in tensors if self._book.is_trained(tensor)]
         if not trained:
