@@ -46,6 +46,7 @@ class Translation:
         self._known: dict[fx.Node, Operand] = {}
         self._order: dict[fx.Node, tuple[int, ...]] = {node: (number,) for number, node in enumerate(traced.nodes)}
         self._shared = Shared(self._known, self._order)
+        self._returned: dict[fx.Node, Any] = {}
         self._several = Counter[str]()
         self.notes: list[str] = []
 
@@ -110,6 +111,7 @@ class Translation:
                 self._shared.join(one, outer)
             elif one.op == "output":
                 (returned,) = one.args
+                self._returned[node] = returned
                 found = fx.node.map_arg(returned, self._known.__getitem__)
                 stopped = name == _WITHOUT_GRADIENTS and not node.args[0]
                 found = list(found) if isinstance(found, tuple) else found
@@ -123,6 +125,11 @@ class Translation:
     def _begun(self, node: fx.Node) -> Operand:
         if node.name in self._traced.inputs:
             return self._traced.inputs[node.name]
+        if node.name not in self._traced.tensors:
+            raise GraphError(
+                "The network's forward holds or makes what is no tensor, such as a generator of random numbers. Make "
+                "what it is used for once, in __init__, and register it as a buffer."
+            )
         tensor = self._traced.tensors[node.name]
         if node.name in self._traced.parameters:
             return Ref(f"parameter:{self._traced.parameters[node.name]}", tensor.shape, None, trained=True)
@@ -140,9 +147,11 @@ class Translation:
             self._refuse(node, "it draws random numbers. Private training adds noise of its own; take it out")
         arguments = self._spread(node, name, arguments)
         tensors = [one for one in _flat(arguments.values()) if isinstance(one, Ref | torch.Tensor)]
-        if not any(isinstance(one, Ref) for one in tensors):
-            return self._constant(node, arguments)
         in_place = name.endswith("_") and not name.endswith("__") and name != "detach_"
+        if not any(isinstance(one, Ref) for one in tensors):
+            if in_place or name in VIEWS:
+                self._shared.view(node, name, arguments)
+            return self._constant(node, arguments)
         found = self._called(node, name.rstrip("_") if in_place else name, arguments)
         first = node.args[0] if node.args else None
         if in_place and isinstance(first, fx.Node):
@@ -201,7 +210,10 @@ class Translation:
         parts, index = self._known[node.args[0]], node.args[1]  # type: ignore[index]
         if not isinstance(parts, list) or not isinstance(index, int):
             self._refuse(node, "it takes a part of something that is no list of values")
-        self._shared.view(node, "getitem", {})
+        if shown_within := self._returned.get(node.args[0]):  # type: ignore[arg-type]
+            self._shared.join(node, shown_within[index])
+        else:
+            self._shared.view(node, "getitem", {})
         return parts[index]
 
     def _constant(self, node: fx.Node, arguments: Mapping[str, Operand]) -> Operand:

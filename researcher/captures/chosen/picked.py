@@ -109,8 +109,16 @@ def _indexed(call: Call) -> Operand:
     value, indices = call.value("self"), call.arguments["indices"]
     one = indices[0] if len(indices) == 1 else None
     if isinstance(one, Ref) and not one.truth and one.batch is not None and value.batch is None:
-        return rows_named(call, value, one, call.like)
+        return rows_named(call, value, _from_the_front(call, one, value.shape[0]), call.like)
     return MOVES["index"](call)
+
+
+def _from_the_front(call: Call, index: Ref, size: int) -> Ref:
+    """Places of which some may be counted from the end, as -1; not so what an order gave."""
+    if index.distinct is not None:
+        return index
+    below = compared(call, torch.zeros(()), index, "greater", shape_of(index))
+    return call.add("choose", below, call.affine(index, 1, size, like=shape_of(index)), index, like=shape_of(index))
 
 
 def _pooled(call: Call) -> list[Operand]:

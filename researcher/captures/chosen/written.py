@@ -18,13 +18,15 @@ from researcher.captures.translated import Call, Like, Repeated, Translate, Untr
 from researcher.captures.writer import Operand, Ref, Writer, spelled
 
 VIEWS = {
-    "alias", "alpha_dropout", "chunk", "contiguous", "detach", "detach_", "diagonal", "dropout", "expand", "expand_as",
-    "feature_alpha_dropout", "feature_dropout", "flatten", "movedim", "moveaxis", "mT", "narrow", "numpy_T", "permute",
-    "reshape", "reshape_as", "select", "slice", "split", "split_with_sizes", "squeeze", "swapaxes", "swapdims", "t",
-    "tensor_split", "to", "transpose", "type_as", "unbind", "unflatten", "unfold", "unsqueeze", "view", "view_as",
+    "alias", "alpha_dropout", "broadcast_tensors", "chunk", "contiguous", "detach", "detach_", "diagonal",
+    "dropout", "einsum", "expand", "expand_as", "feature_alpha_dropout", "feature_dropout", "flatten", "moveaxis",
+    "movedim", "mT", "narrow", "numpy_T", "permute", "reshape", "reshape_as", "select", "slice", "split",
+    "split_with_sizes", "squeeze", "swapaxes", "swapdims", "t", "tensor_split", "to", "transpose", "type_as",
+    "unbind", "unflatten", "unfold", "unsqueeze", "view", "view_as",
 }  # fmt: skip
+_OF_LISTS = {"broadcast_tensors", "einsum"}  # which may show the numbers of each value that they are given
 _ELSEWHERE = "it writes into a value that is read elsewhere. Use the operator that makes a new one"
-_GIVEN = "it writes into the pictures or a parameter. Use the operator that makes a new value"
+_GIVEN = "it writes into the pictures, a parameter or a buffer. Use the operator that makes a new value"
 
 
 @dataclass(frozen=True)
@@ -60,33 +62,36 @@ class Shared:
         """Notes a value, which shares nothing unless it is known that it does."""
         self._groups.setdefault(node, {node})
 
-    def join(self, node: fx.Node, base: fx.Node) -> None:
-        """Notes that a value shares its numbers with another, as a view does."""
-        self._groups[node] = self._groups[base]
-        self._groups[base].add(node)
+    def join(self, node: fx.Node, *bases: fx.Node) -> None:
+        """Notes that a value shares its numbers with others, as a view does."""
+        group = {node}.union(*(self._groups[base] for base in bases))
+        self._groups.update(dict.fromkeys(group, group))
 
     def view(self, node: fx.Node, name: str, arguments: Mapping[str, Operand]) -> None:
         """Notes a view.
 
         Args:
-            node: The view, whose first argument is what it is a view of.
+            node: The view, whose first argument, or each of a list, is what it is a view of.
             name: Of torch's operator.
             arguments: Of the operator by their names.
         """
         base = node.args[0]
+        if name in _OF_LISTS:
+            self.join(node, *node.all_input_nodes)
         if not isinstance(base, fx.Node):
             return
         self.join(node, base)
         value = arguments.get("self")
-        if name in ("select", "slice") and isinstance(value, Ref):
+        if name in ("select", "slice") and isinstance(value, Ref | torch.Tensor):
             axis, size = arguments["dim"] % len(value.shape), value.shape[arguments["dim"]]
+            batch = value.batch if isinstance(value, Ref) else None
             if name == "select":
                 start = arguments["index"] % size
                 self._parts[node] = Part(base, axis, range(start, start + 1))
-            elif axis != value.batch and not isinstance(arguments["end"], torch.SymInt):
+            elif axis != batch and not isinstance(arguments["end"], torch.SymInt):
                 places = range(size)[slice(arguments["start"], arguments["end"], arguments["step"])]
                 self._parts[node] = Part(base, axis, places)
-            elif axis == value.batch:
+            elif axis == batch:
                 self._parts[node] = Part(base, axis, range(0))
 
     def overwrite(self, writer: Writer, node: fx.Node, written: fx.Node, found: Operand) -> None:
@@ -99,7 +104,8 @@ class Shared:
             found: What it is afterwards.
 
         Raises:
-            Untranslatable: It is one of the pictures or a parameter, or something else shows the same numbers later.
+            Untranslatable: It is one of the pictures, a parameter or a buffer, or something else shows the same numbers
+                later.
         """
         seen, here, new = {written}, self._order[node], {written: found}
         one, value = written, found
@@ -109,7 +115,7 @@ class Shared:
             value = _with_part(writer, self._known[one], part, value)
             new[one] = value
             seen.add(one)
-        if one.op == "placeholder" and isinstance(self._known[one], Ref):
+        if one.op == "placeholder":
             raise Untranslatable(_GIVEN)
         if any(self._order[user] > here for other in self._groups[written] - seen for user in other.users):
             raise Untranslatable(_ELSEWHERE)
