@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Self, TypeVar
 
-from policies.errors import DatasiteUnreachable, FederationError, NotEnoughDatasites, WanwuError
+from policies.errors import ConfigError, DatasiteUnreachable, FederationError, NotEnoughDatasites, WanwuError
 from policies.plans.kinds import Plan
 from policies.untrusted_text import shown
 from researcher.hospitals.check import HospitalCheck, check_hospital, contract_problems, unreachable
@@ -135,19 +135,21 @@ class Federation:
         with self._renewing[hospital.name]:
             if (other := self.hospitals[hospital.name]) is not hospital:
                 return other
-            refused = {one for one in self._refused if self._still_refused(one) is not None}
-            found = self._files.another(hospital.credentials, besides={hospital.credentials, *refused})
-            if found is None:
-                return None
-            try:
-                renewed = connected(found)
-            except WanwuError as error:
-                self._note(found, error)
-                raise
-            with self._joining:
-                self.hospitals = {**self.hospitals, hospital.name: renewed}
-                self._replaced.append(hospital)
-            return renewed
+            besides = {one for one in self._refused if self._still_refused(one) is not None} | {hospital.credentials}
+            while (found := self._files.another(hospital.credentials, besides=besides)) is not None:
+                try:
+                    renewed = connected(found)
+                except ConfigError:  # of a certificate that can be shown to nobody, as where a file was torn
+                    besides.add(found)
+                except WanwuError as error:
+                    self._note(found, error)
+                    raise
+                else:
+                    with self._joining:
+                        self.hospitals = {**self.hospitals, hospital.name: renewed}
+                        self._replaced.append(hospital)
+                    return renewed
+            return None
 
     def _note(self, credentials: Credentials, error: WanwuError) -> None:
         if isinstance(error, NOT_LET_IN) and self._still_refused(credentials) is None:

@@ -40,9 +40,9 @@ class Away:
     """A hospital that could not be connected.
 
     Attributes:
-        credentials: To connect it with once it is back.
+        credentials: What it was tried with last, or, where a file has none that can be used, before.
         error: Why it is not connected.
-        tried: When that was tried last, by the monotonic clock.
+        tried: When it was tried first, by the monotonic clock.
         answering: It may still come of the first try; None once that has ended.
         connecting: Held by the one who tries.
     """
@@ -52,7 +52,10 @@ class Away:
     tried: float = field(default_factory=time.monotonic)
     answering: Future[Hospital] | None = field(default=None, repr=False)
     connecting: threading.Lock = field(default_factory=threading.Lock, repr=False)
-    _before: set[Credentials] = field(default_factory=set, repr=False)
+    _answers: dict[Credentials, tuple[WanwuError, float]] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        self._answers[self.credentials] = self.error, self.tried
 
     def connect(self, files: CredentialsFiles) -> Hospital:
         """The hospital, connected now.
@@ -64,18 +67,24 @@ class Away:
             WanwuError: Why it is not, still.
         """
         answering, self.answering = self.answering, None
-        self._before.add(self.credentials)
-        renewed = None if answering else files.another(self.credentials, besides=self._before)
-        if answering is None and renewed is None and time.monotonic() - self.tried < pause_after(self.error):
+        just = {one for one, (error, at) in self._answers.items() if _holds(error, at)}
+        wanted = self.credentials if answering else files.another(self.credentials, besides=just)
+        if wanted is None and self.credentials in just:
             raise self.error
-        self.credentials = renewed or self.credentials
+        wanted = wanted or self.credentials
         try:
-            return answering.result() if answering else connected(self.credentials)
+            return answering.result() if answering else connected(wanted)
         except WanwuError as error:
-            self.error = error
+            self._answers[wanted] = error, time.monotonic()
+            if isinstance(error, ConfigError) and wanted != self.credentials:
+                raise self.error from error  # it was shown to nobody
+            self.credentials, self.error = wanted, error
             raise
-        finally:
-            self.tried = time.monotonic()
+
+
+def _holds(error: WanwuError, at: float) -> bool:
+    """Whether credentials that were answered so, then, are not to be tried now; what can be shown to nobody, never."""
+    return isinstance(error, ConfigError) or time.monotonic() - at < pause_after(error)
 
 
 def pause_after(error: WanwuError) -> float:

@@ -10,7 +10,14 @@ from typing import Any, ClassVar
 import pytest
 from support.waiting import CEILING_SECONDS
 
-from policies.errors import CertificateRefused, DatasiteNotTrusted, DatasiteUnreachable, SignInFailed, WanwuError
+from policies.errors import (
+    CertificateRefused,
+    ConfigError,
+    DatasiteNotTrusted,
+    DatasiteUnreachable,
+    SignInFailed,
+    WanwuError,
+)
 from policies.versions import packages
 from researcher.hospitals.connections import connecting
 from researcher.hospitals.credentials import Credentials
@@ -92,8 +99,9 @@ def test_what_lies_in_the_place_of_refused_credentials_is_taken_and_kept(
 def test_a_new_file_beside_the_old_one_is_found_where_a_pattern_fits_both(tmp_path: Path) -> None:
     put(tmp_path, "old", "a.json")
     with Federation.connect(str(tmp_path / "*.json")) as federation:
-        Door.refused["old"] = EXPIRED
-        put(tmp_path, "new", "b.json")
+        Door.refused |= {"old": EXPIRED, "torn": ConfigError("No certificate.")}
+        put(tmp_path, "torn", "b.json")
+        put(tmp_path, "new", "c.json")
         assert ask(federation) == "new"
 
 
@@ -159,6 +167,39 @@ def test_a_hospital_that_let_nobody_in_at_first_is_joined_by_what_lies_there_the
         assert Door.knocked.count("old") == 1
         put(tmp_path, "new")
         assert ask(federation) == "new" and not federation.missing
+
+
+@pytest.mark.parametrize("error", [EXPIRED, DatasiteUnreachable("Moved.")])
+@pytest.mark.parametrize("there_at_first", [True, False])
+def test_a_certificate_that_nobody_can_use_is_passed_over_and_the_first_ones_are_asked_by_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: WanwuError, there_at_first: bool
+) -> None:
+    Door.refused |= {"old": error, "torn": ConfigError("No certificate.")}
+    if there_at_first:
+        del Door.refused["old"]
+    with Federation.connect([put(tmp_path, "old"), put(tmp_path, "s", "s.json", datasite="south")]) as federation:
+        Door.refused["old"] = error
+        put(tmp_path, "torn")
+        for _ in range(2):
+            with pytest.raises(type(error)):
+                ask(federation)
+        assert "torn" in Door.knocked
+        del Door.refused["old"]
+        monkeypatch.setattr(connecting, "_REFUSED_AGAIN_SECONDS", 0.0)
+        assert ask(federation) == "old"
+
+
+def test_credentials_that_are_put_back_are_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Door.refused |= {"right": DatasiteUnreachable("Down."), "wrong": EXPIRED}
+    with Federation.connect([put(tmp_path, "right"), put(tmp_path, "s", "s.json", datasite="south")]) as federation:
+        put(tmp_path, "wrong")
+        for _ in range(2):
+            with pytest.raises((CertificateRefused, DatasiteUnreachable)):
+                ask(federation)
+        assert Door.knocked.count("wrong") == 1
+        put(tmp_path, "right")
+        Door.refused.pop("right")
+        assert ask(federation) == "right"
 
 
 def test_several_who_ask_at_once_connect_once(tmp_path: Path) -> None:
