@@ -70,15 +70,29 @@ def test_sums_of_single_products_are_those_in_float64(pictures: int, width: int,
     assert torch.allclose(found, exact, rtol=0.0, atol=1e-6 * pictures**0.5)
 
 
+@pytest.mark.parametrize("pictures", [TOGETHER - 1, TOGETHER + 1, 3 * TOGETHER])
+@pytest.mark.parametrize("positions", [2, 65])
+def test_sums_over_positions_of_many_pictures_are_those_in_float64(pictures: int, positions: int) -> None:
+    inputs, outputs, factors = _drawn(pictures, positions, 7), _drawn(pictures, positions, 3), _factors(pictures)
+    exact = torch.einsum("b,btp,btd->pd", factors, outputs.double(), inputs.double())
+    inputs[::3], outputs[::3] = float("nan"), float("inf")
+    found = SumOfOuterProducts(inputs, outputs).weighted_sum(factors)
+    assert torch.allclose(found, exact, rtol=0.0, atol=1e-5 * (pictures * positions) ** 0.5)
+
+
 @pytest.mark.parametrize("by_rows", [True, False])
-def test_no_more_pictures_than_stated_are_added_in_float32(by_rows: bool) -> None:
-    """Of the ones beside 2^24 float32 loses each that is added to it: at most those of the same group are lost."""
+@pytest.mark.parametrize("large", [2.0**24, 2.0**31])
+def test_no_more_pictures_than_stated_are_added_in_float32(by_rows: bool, large: float) -> None:
+    """Of the ones beside 2^24 float32 loses each that is added to it: at most those of the same group are lost.
+
+    Beside 2^31 it would lose the sums of the other groups as well.
+    """
     pictures = 1000
     rows = torch.ones(pictures, 1)
-    rows[0] = 2.0**24
+    rows[0] = large
     factors = torch.ones(pictures, dtype=torch.float64)
     if by_rows:
         found = weighted_sum(rows, factors)
     else:
         found = SumOfOuterProducts(rows[:, None], torch.ones(pictures, 1, 1)).weighted_sum(factors)
-    assert 2**24 + pictures - TOGETHER <= found.item() <= 2**24 + pictures - 1
+    assert large + pictures - TOGETHER <= found.item() <= large + pictures - 1
