@@ -25,6 +25,11 @@ _LAYER, _LAYERS = "model.graph.layer.", "model.graph.layers"
 _LINE, _LINES = "objective.loss_graph.line.", "objective.loss_graph.lines"
 # What there may be many of: how their names begin, what the rest is called, and how many are shown.
 _GROUPS = ((_LAYER, _LAYERS, 30), (_LINE, _LINES, 20))
+# What tells an own model's or loss's graph piece by piece, and the setting that only a plan with such a graph has.
+_PIECES = {
+    "model.graph.operators": (_OPERATOR, _LAYER),
+    "objective.loss_graph.operators": (_LOSS_OPERATOR, _LINE),
+}
 # What a setting is called to people who are no engineers; others are called by their names.
 IN_PLAIN_WORDS = {
     "study": "name of the study",
@@ -200,10 +205,16 @@ def _layers(found: Summary) -> dict[str, str]:
 
 
 def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[Changed, ...]:
-    """Setting by setting; of plans that do other things, what both have: the rest says that once more, row by row."""
+    """Setting by setting.
+
+    Of plans that do other things, what both have; and no pieces of a graph where the other plan has none to hold
+    them against: the rest says once more, row by row, what the card tells of the new plan.
+    """
     names = [*now, *(name for name in before if name not in now)]
     if before["kind"] != now["kind"]:
         names = [name for name in now if name in before]
+    alone = tuple(piece for graph, pieces in _PIECES.items() if (graph in before) != (graph in now) for piece in pieces)
+    names = [name for name in names if not name.startswith(alone)]
     differ = [name for name in names if before.get(name) != now.get(name)]
     more = {group: [name for name in differ if name.startswith(one)][most:] for one, group, most in _GROUPS}
     left_out = {name for names in more.values() for name in names}

@@ -106,9 +106,13 @@ def capture(module: nn.Module, *, image_shape: tuple[int, int, int], num_classes
         trained_on = {node: name for node, name in traced.parameters.items() if name not in still}
         translation = Translation(replace(traced, parameters=trained_on))
         drawn = translation.graph(image_shape, num_classes)
-        many = "parameter that has no gradient is" if len(still) == 1 else "parameters that have no gradient are"
+        many = (
+            "parameter without a gradient becomes a constant"
+            if len(still) == 1
+            else ("parameters without a gradient become constants")
+        )
         first = repr(still[0]) + (" first" if len(still) > 1 else "")
-        notes.append(f"{len(still)} {many} kept: {first}. Comparisons and detach() pass none on.")
+        notes.append(f"{len(still)} {many}: {first}. Comparisons and detach() pass none on.")
     graph = read_graph(drawn.to_json())
     proof = prove(graph)
     trained = {name: parameter for name, parameter in model.named_parameters() if name in graph.parameters}

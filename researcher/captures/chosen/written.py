@@ -25,8 +25,8 @@ VIEWS = {
     "unbind", "unflatten", "unfold", "unsqueeze", "view", "view_as",
 }  # fmt: skip
 _OF_LISTS = {"broadcast_tensors", "einsum"}  # which may show the numbers of each value that they are given
-_ELSEWHERE = "it writes into a value that is read elsewhere. Use the operator that makes a new one"
-_GIVEN = "it writes into the pictures, a parameter or a buffer. Use the operator that makes a new value"
+_ELSEWHERE = "it writes into a value of which an earlier view is read afterwards. Make that view after what is written"
+_GIVEN = "it writes into the pictures, a parameter or a buffer. Write into a copy, as x.clone() makes one"
 
 
 @dataclass(frozen=True)

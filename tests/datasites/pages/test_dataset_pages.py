@@ -75,7 +75,8 @@ def test_a_version_that_is_made_while_the_datasite_serves_is_told_and_that_a_sta
         assert "newest: new requests read it" in before and "start the datasite again" not in before
         take(state, pictures_of(people(12), each=3))
         page = asked(console, REVIEWER_NAME, "/datasets/pictures").text
-        assert "Version 2 is on the disk, and not told here: start the datasite again" in page
+        told = "Version 2 is on the disk and not shown here yet: start the datasite again"
+        assert f'<div class="notice warn"><p>{told}' in page
         assert "served until the next start" in page and "<strong>24</strong> pictures" in page
 
 

@@ -114,3 +114,17 @@ def test_the_card_says_what_differs_from_the_studys_last_approved_loss(datasite:
         "v4 = affine(v3, factor=-1.0, offset=0.0)",
     )
     assert not any(OWN.objective.loss_graph[:40] in text for row in changed.values() for text in row)
+
+
+def test_an_own_loss_in_the_place_of_a_built_in_one_is_not_told_line_by_line_once_more(datasite: Reviewed) -> None:
+    study = replace(PLAN, study="built-in-before")
+    datasite.approve(datasite.request(study, name="a built-in loss"))
+    review = datasite.review(datasite.request(replace(study, objective=OWN.objective)))
+    changed = {one.field: one for one in next(d for d in review.differences if d.of == "study").changed}
+    assert (changed["objective.loss_graph.operators"].before, changed["objective.loss_graph.operators"].now) == (
+        "–",
+        "8",
+    )
+    assert not [
+        name for name in changed if name.startswith(("objective.loss_graph.operator.", "objective.loss_graph.line"))
+    ]

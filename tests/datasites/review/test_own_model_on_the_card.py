@@ -162,6 +162,14 @@ def test_an_own_model_in_the_place_of_a_built_in_one_is_called_one(datasite: Rev
     review = datasite.review(datasite.request(replace(study, model=OWN.model)))
     changed = {one.field: one for one in next(d for d in review.differences if d.of == "study").changed}
     assert (changed["model.name"].before, changed["model.name"].now) == (PLAN.model.name, "own model")
+    assert (changed["model.graph.operators"].before, changed["model.graph.operators"].now) == ("–", "6")
+    pieces = ("model.graph.operator.", "model.graph.layer")
+    assert not [name for name in changed if name.startswith(pieces)]  # the card tells them where it shows the model
+    datasite.approve(datasite.request(replace(study, model=OWN.model, rounds=3), name="the own model"))
+    back = datasite.review(datasite.request(replace(study, rounds=4)))
+    changed = {one.field: one for one in next(d for d in back.differences if d.of == "study").changed}
+    assert (changed["model.graph.operators"].before, changed["model.graph.operators"].now) == ("6", "–")
+    assert not [name for name in changed if name.startswith(pieces)]
 
 
 def test_a_rule_knows_a_graph_by_its_digest() -> None:

@@ -136,7 +136,7 @@ def test_of_what_is_no_number_a_graph_says_what_the_network_says(bad: float) -> 
 
 def test_parameters_that_are_only_compared_with_become_constants_and_are_told() -> None:
     network, captured = captured_and_left_as_it_is(lambda n, m: torch.where(m > n.vector[:, None, None] - 1, m, 0.0))
-    assert "1 parameter that has no gradient is kept: 'vector'" in " ".join(captured.notes)
+    assert "1 parameter without a gradient becomes a constant: 'vector'" in " ".join(captured.notes)
     assert "vector" not in captured.weights and "vector" not in captured.graph.parameters
     check_each_picture(network, captured)
 

@@ -252,7 +252,9 @@ def test_numbers_stand_in_for_what_is_none_as_in_torch(bad: float) -> None:
 
 def test_parameters_whose_gradient_is_stopped_become_constants_and_are_told() -> None:
     network, captured = captured_and_left_as_it_is(lambda n, m: m * n.vector.detach()[:, None, None])
-    assert "1 parameter that has no gradient is kept: 'vector'. Comparisons and detach()" in " ".join(captured.notes)
+    assert "1 parameter without a gradient becomes a constant: 'vector'. Comparisons and detach()" in " ".join(
+        captured.notes
+    )
     assert "vector" not in captured.weights
     check_each_picture(network, captured)
 
@@ -386,7 +388,7 @@ def test_a_view_that_is_read_after_its_value_was_written_into_is_refused() -> No
         made[:, 0] = 0.0
         return torch.cat([made, part], 1)
 
-    with pytest.raises(GraphError, match="read elsewhere"):
+    with pytest.raises(GraphError, match="an earlier view is read afterwards. Make that view after"):
         capture(Network(line), image_shape=SHAPE, num_classes=4)
 
 
@@ -396,5 +398,5 @@ def test_pictures_that_are_written_into_are_refused() -> None:
             pictures[:, 0] = 0.0
             return super().forward(pictures)
 
-    with pytest.raises(GraphError, match="writes into the pictures"):
+    with pytest.raises(GraphError, match="writes into the pictures or a parameter. Write into a copy"):
         capture(Writes(lambda n, m: m), image_shape=SHAPE, num_classes=4)
