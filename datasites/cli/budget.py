@@ -33,9 +33,9 @@ def confirm(chosen: Chosen, *, proposal: str) -> None:
 
 
 def withdraw(chosen: Chosen, *, proposal: str) -> None:
-    """Puts a proposal to allow more away."""
+    """Withdraws a proposal to allow more."""
     answer = console.call(chosen, "POST", f"/limits/proposals/{proposal}/withdraw")
-    tell(chosen, answer, f"Proposal {proposal} is put away; the limits are as they were.")
+    tell(chosen, answer, f"Proposal {proposal} is withdrawn; the limits are as they were.")
 
 
 def _show(chosen: Chosen, answer: Any, *, changed: bool) -> None:

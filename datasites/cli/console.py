@@ -30,7 +30,7 @@ class _Answered(WanwuError):
         self.code = code
 
 
-def call(chosen: Chosen, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+def call(chosen: Chosen, method: str, route: str, body: dict[str, Any] | None = None) -> Any:
     """Asks the running datasite's admin API.
 
     Raises:
@@ -44,7 +44,7 @@ def call(chosen: Chosen, method: str, path: str, body: dict[str, Any] | None = N
     try:
         answer = httpx.request(
             method,
-            f"{access['url']}/admin/v1{path}",
+            f"{access['url']}/admin/v1{route}",
             json=body,
             headers={"authorization": f"Bearer {access['token']}"},
             timeout=ANSWER_SECONDS,
@@ -76,7 +76,7 @@ def pages(chosen: Chosen, route: str, every: bool, **asked: object) -> Any:
 
 
 def show(chosen: Chosen, content: Any, table: Callable[[Any], Any], *, rows: bool = False) -> None:
-    """Prints an answer as a table, or with --json as it came; of a page, its rows alone, the newest last as here."""
+    """Prints an answer as a table, or with --json as it came; of a page of a list its rows alone, the newest last."""
     if chosen.json:
         say_json(content["rows"][::-1] if rows else content, indent=2)
         return

@@ -10,7 +10,7 @@ from policies.terminal.commands import argument
 def enrol(chosen: Chosen, *, email: str) -> None:
     """Gives a researcher an account and a certificate; again, a new certificate."""
     answer = console.call(chosen, "POST", "/researchers", {"email": email})
-    told = f"{email} is enrolled. Hand over this file, and only this one, on a safe way: {answer['file']}"
+    told = f"{email} is enrolled. Hand over this file, and only this one, by a safe way: {answer['file']}"
     tell(chosen, {"email": email, **answer}, told)
 
 

@@ -16,7 +16,7 @@ def add_staff(chosen: Chosen, *, person: str, role: str) -> None:
     """Makes an account for one of the hospital's people; a role above auditor takes as many people as requests do."""
     answer = console.call(chosen, "POST", "/staff", {"name": person, "role": role})
     is_now = f"{person} is {role}." if answer["in_force"] else _proposed(answer)
-    tell(chosen, answer, f"{is_now} Hand over this file on a safe way, then delete it: {answer['file']}")
+    tell(chosen, answer, f"{is_now} Hand over this file by a safe way, then delete it: {answer['file']}")
 
 
 def remove_staff(chosen: Chosen, *, person: str) -> None:
@@ -42,7 +42,7 @@ def reset_staff(chosen: Chosen, *, person: str) -> None:
     answer = console.call(chosen, "POST", f"/staff/{person}/reset")
     is_now = f"{person} begins anew, and is signed out everywhere."
     role = "" if answer["in_force"] else f" {_proposed(answer)}"
-    tell(chosen, answer, f"{is_now}{role} Hand over this file on a safe way: {answer['file']}")
+    tell(chosen, answer, f"{is_now}{role} Hand over this file by a safe way: {answer['file']}")
 
 
 def list_staff(chosen: Chosen) -> None:

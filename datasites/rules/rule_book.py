@@ -177,7 +177,7 @@ class RuleBook:
             return self._put_in_force(confirmed, others)
 
     def withdraw(self, version: str, *, by: str) -> KeptRule:
-        """Puts a proposal away.
+        """Withdraws a proposal.
 
         Raises:
             RequestUnknown: No such proposal waits.
@@ -207,7 +207,7 @@ class RuleBook:
             return off
 
     def drop(self, person: str) -> None:
-        """Takes a person out whose account ends or may do less: their proposals are put away, their rules are off.
+        """Takes a person out whose account ends or may do less: their proposals are removed, their rules are off.
 
         Guarantees:
             What they stood behind decides nothing from then on, also if somebody has their name or role again.

@@ -106,13 +106,7 @@ def capture(module: nn.Module, *, image_shape: tuple[int, int, int], num_classes
         trained_on = {node: name for node, name in traced.parameters.items() if name not in still}
         translation = Translation(replace(traced, parameters=trained_on))
         drawn = translation.graph(image_shape, num_classes)
-        many = (
-            "parameter without a gradient becomes a constant"
-            if len(still) == 1
-            else ("parameters without a gradient become constants")
-        )
-        first = repr(still[0]) + (" first" if len(still) > 1 else "")
-        notes.append(f"{len(still)} {many}: {first}. Comparisons and detach() pass none on.")
+        notes.append(_made_constant(still))
     graph = read_graph(drawn.to_json())
     proof = prove(graph)
     trained = {name: parameter for name, parameter in model.named_parameters() if name in graph.parameters}
@@ -130,6 +124,14 @@ def capture(module: nn.Module, *, image_shape: tuple[int, int, int], num_classes
     )
     _check(model, captured, proof)
     return captured
+
+
+def _made_constant(names: list[str]) -> str:
+    """What is told of parameters that nothing trains."""
+    what = "1 parameter" if len(names) == 1 else f"{len(names)} parameters"
+    becomes = "becomes a constant" if len(names) == 1 else "become constants"
+    first = repr(names[0]) + ("" if len(names) == 1 else " first")
+    return f"{what} without a gradient {becomes}: {first}. Comparisons and detach() pass none on."
 
 
 def _copied(module: nn.Module) -> nn.Module:

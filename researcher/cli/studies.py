@@ -71,16 +71,15 @@ def status(*, credentials: Sequence[str], out: Path) -> None:
 
 def _tell_rehearsals(study: Study) -> None:
     """A line for each, with its traceback; what their times rest on is said once for all that say the same."""
-    of_all: dict[str, list[str]] = {}
-    for name, one in study.rehearsals().items():
+    from policies.answers.rehearsals import what_times_rest_on
+
+    rehearsals = study.rehearsals()
+    for name, one in rehearsals.items():
         say(f"rehearsed at {name}: {one.told(with_assumptions=False)}")
         for line in one.traceback.splitlines():
             say(f"    {line}")
-        if one.state == "passed" and one.assumptions:
-            of_all.setdefault(one.assumptions, []).append(name)
-    for assumptions, names in of_all.items():
-        which = "These" if len(of_all) == 1 else f"Those at {', '.join(names)}"
-        say(f"{which} are the hospitals' own estimates, {assumptions}.")
+    for line in what_times_rest_on({name: one.times_rest_on for name, one in rehearsals.items()}):
+        say(line)
 
 
 def train(

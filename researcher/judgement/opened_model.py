@@ -95,7 +95,7 @@ def _of_onnx(path: Path, threads: int) -> OpenedModel:
     return OpenedModel(_about(path, said.format, said.model, said.class_names), said.model, said.form, ask)
 
 
-def _about(path: Path, form: str, model: ModelSpec, class_names: tuple[str, ...]) -> JudgedModel:
+def _about(path: Path, file_format: str, model: ModelSpec, class_names: tuple[str, ...]) -> JudgedModel:
     content = path.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
-    return JudgedModel(path.name, form, model.name, digest, len(content), model.label_kind, class_names)
+    return JudgedModel(path.name, file_format, model.name, digest, len(content), model.label_kind, class_names)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from policies.answers import rounded
 from policies.answers.hospital import BudgetAnswer
+from policies.answers.rehearsals import what_times_rest_on
 from policies.answers.requests import with_reason
 from policies.errors import WanwuError
 from policies.plans.training import TrainingPlan
@@ -36,6 +37,7 @@ class HospitalStatus:
         spent: Epsilon that its ledger says this study spent; None where it said nothing yet.
         budget: What is left of the dataset there; None where it could not be asked.
         canary: How its canary ended, in a line; empty where none has.
+        times_rest_on: What the times of its rehearsal rest on; empty where it told none.
     """
 
     datasite: str
@@ -47,6 +49,7 @@ class HospitalStatus:
     spent: float | None = None
     budget: BudgetAnswer | None = None
     canary: str = ""
+    times_rest_on: str = ""
 
     def told(self) -> str:
         """It in one line."""
@@ -91,7 +94,9 @@ class StudyStatus:
         head = ["hospital", "request", "state", "reason", "questions", "rehearsal", "canary", "spent", "budget left"]
         told = table("Hospitals", head, map(_row, self.hospitals))
         done = bar(len(self.history), self.rounds, self._summary())
-        return together(element("p", done), told, listed(self._without()), self.history.to_html())
+        rests_on = what_times_rest_on({one.datasite: one.times_rest_on for one in self.hospitals})
+        notes = [*(shown(line, most=2000) for line in rests_on), *self._without()]
+        return together(element("p", done), told, listed(notes), self.history.to_html())
 
     def _summary(self) -> str:
         return f"Study '{shown(self.study)}': {len(self.history)} of {wording.count(self.rounds, 'round')} done"
@@ -151,7 +156,8 @@ def _asked(study: Submission[TrainingPlan], name: str, spent: float | None) -> H
         state=answer.state,
         reason=answer.reason,
         questions=answer.questions,
-        rehearsal="" if rehearsal is None else rehearsal.told(),
+        rehearsal="" if rehearsal is None else rehearsal.told(with_assumptions=False),
+        times_rest_on="" if rehearsal is None else rehearsal.times_rest_on,
         canary=canary,
         spent=spent,
         budget=budget,

@@ -106,7 +106,7 @@ class HospitalLimits:
             )
 
     def proposals(self) -> tuple[LimitProposal, ...]:
-        """The proposals that wait for confirmation, oldest first; expired ones are put away."""
+        """The proposals that wait for confirmation, oldest first; expired ones are removed."""
         with self._lock:
             expired = [one for one in self._proposals.all() if has_expired(one)]
             for one in expired:
@@ -174,7 +174,7 @@ class HospitalLimits:
             return LimitsOutcome(proposal.changes, None)
 
     def withdraw(self, proposal_id: str, *, by: str) -> LimitProposal:
-        """Puts a proposal away.
+        """Withdraws a proposal.
 
         Raises:
             RequestUnknown: No such proposal waits.
@@ -186,7 +186,7 @@ class HospitalLimits:
             return proposal
 
     def drop(self, person: str) -> None:
-        """Puts away what waits and was proposed or confirmed by a person whose account ends."""
+        """Removes what waits and was proposed or confirmed by a person whose account ends."""
         with self._lock:
             gone = [one for one in self._proposals.all() if person in (one.by, *one.confirmed)]
             for one in gone:

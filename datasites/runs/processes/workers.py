@@ -38,9 +38,9 @@ def fork(
     """
     from datasites.training.process_group.shared_memory_group import SharedMemoryGroup
 
-    memory = GroupMemory(
-        processes, parameters=parameters, sample=(1 + MAX_PICTURES_PER_PATIENT) * pictures
-    )  # places and pictures
+    # A sample has a row for each drawn unit: its place in the step's batches, and the pictures of it that are read.
+    most = (1 + MAX_PICTURES_PER_PATIENT) * pictures
+    memory = GroupMemory(processes, parameters=parameters, sample=most)
     for rank in range(1, processes):
         if os.fork() == 0:
             _live(memory, rank, live)

@@ -32,9 +32,11 @@ from datasites.runs.slurm.node import settled
 from policies import __version__
 from policies.errors import SandboxMissing
 
-NODE, ALIVE, ENDED, OF_RUN = "node ", "alive ", "ended", ":"  # to the datasite; a run's own words follow the last
-END, HERE = b"end\n", b"here\n"  # from it
-WORDS_IN, WORDS_OUT = 0, 1
+# How lines to the datasite begin; what follows OF_RUN are the run's own words.
+NODE, ALIVE, ENDED, OF_RUN = "node ", "alive ", "ended", ":"
+# Lines from the datasite, besides the job and the run's own.
+END, HERE = b"end\n", b"here\n"
+WORDS_IN, WORDS_OUT = 0, 1  # standard input and output
 BEAT_SECONDS = 5.0  # how often each side says that it is there
 LOOK_SECONDS = 1.0
 SILENT_SECONDS = 60.0  # so long the other side may say nothing; time in which this process was stopped does not count

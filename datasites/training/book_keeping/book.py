@@ -185,7 +185,7 @@ class Book:
             if self._announced[key] > 1:  # of gradients that add up, norms alone do not say how long the sum is
                 together = InstantiatedGradient(kept[0].per_picture())
                 self._kept[key] = [together]
-                self._count(key, together)
+                self._measure(key, together)
         if self._small:
             self._beside = torch.cat([self._kept.pop(key).pop().rows for key in self._small], dim=1)  # type: ignore[attr-defined]
             self._add(square_norms(self._beside))
@@ -229,9 +229,10 @@ class Book:
             gradient = InstantiatedGradient(kept.pop().per_picture() + gradient.per_picture())
         kept.append(gradient)
         if self._announced[id(parameter)] == 1:
-            self._count(id(parameter), gradient)
+            self._measure(id(parameter), gradient)
 
-    def _count(self, key: int, gradient: PerSampleGradient) -> None:
+    def _measure(self, key: int, gradient: PerSampleGradient) -> None:
+        """Adds a gradient's squared norms; one that is small waits, to be measured with others like it."""
         if isinstance(gradient, InstantiatedGradient) and gradient.is_small:
             self._small[key] = gradient.numbers
         elif isinstance(gradient, SumOfOuterProducts) and gradient.is_one_small_product:

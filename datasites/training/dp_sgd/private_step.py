@@ -52,10 +52,10 @@ class PrivateStep:
         """Gives the drawn units of each step their places; for `batches_of`.
 
         Args:
-            samples: Draws the steps' units, each int64, (units, 1 + pictures_each).
+            samples: Draws the steps' pictures, int64, (units, pictures_each) each.
 
-        Returns:
-            For each step what `BatchShape.seat` makes of its sample, of the batches' shape.
+        Yields:
+            For each step int64, (units, 1 + pictures_each), each unit's place and pictures, as `BatchShape.seat` says.
         """
         for drawn in samples():
             yield self.shape.seat(drawn, self.random)

@@ -388,7 +388,7 @@ def test_a_view_that_is_read_after_its_value_was_written_into_is_refused() -> No
         made[:, 0] = 0.0
         return torch.cat([made, part], 1)
 
-    with pytest.raises(GraphError, match="an earlier view is read afterwards. Make that view after"):
+    with pytest.raises(GraphError, match=r"an earlier view is read afterwards\. Make that view after"):
         capture(Network(line), image_shape=SHAPE, num_classes=4)
 
 
@@ -398,5 +398,5 @@ def test_pictures_that_are_written_into_are_refused() -> None:
             pictures[:, 0] = 0.0
             return super().forward(pictures)
 
-    with pytest.raises(GraphError, match="writes into the pictures or a parameter. Write into a copy"):
+    with pytest.raises(GraphError, match=r"writes into the pictures or a parameter\. Write into a copy"):
         capture(Writes(lambda n, m: m), image_shape=SHAPE, num_classes=4)

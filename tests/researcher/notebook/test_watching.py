@@ -208,6 +208,18 @@ def test_who_took_no_request_and_who_takes_no_question_are_told_as_refused(
         assert told in words(status._repr_html_())
 
 
+def test_what_the_times_of_rehearsals_rest_on_is_told_once_for_all_that_say_the_same() -> None:
+    times, rests_on = "passed, about 4.6 s a round and 28 s in all", "on two processors"
+    parts = [HospitalStatus(name, "r", "approved", rehearsal=times, times_rest_on=rests_on) for name in ("a", "b")]
+    told = words(StudyStatus("study", 2, (*parts, HospitalStatus("c", "r", "approved")))._repr_html_())
+    assert told.count(times) == 2 and told.count(rests_on) == 1
+    assert "These are the hospitals' own estimates, on two processors." in told
+    other = HospitalStatus("d", "r", "approved", rehearsal=times, times_rest_on="on one GPU")
+    told = words(StudyStatus("study", 2, (*parts, other))._repr_html_())
+    assert "Those at a, b are the hospitals' own estimates, on two processors." in told
+    assert "Those at d are the hospitals' own estimates, on one GPU." in told
+
+
 @ALL
 def test_nothing_that_a_hospital_says_is_obeyed_by_a_notebook(text: str) -> None:
     name = text[:50]
@@ -217,7 +229,7 @@ def test_nothing_that_a_hospital_says_is_obeyed_by_a_notebook(text: str) -> None
     asked.hospitals[name].routes.url = text  # type: ignore[attr-defined]
     asked.hospitals[name].versions = {"wanwu": text}
     history = History([a_round(1, name, text), a_round(2, name, text)])
-    part = HospitalStatus(name, text, text, text, 1, text, 0.5, BudgetAnswer(2.0, 1.0, 1e-5), text)
+    part = HospitalStatus(name, text, text, text, 1, text, 0.5, BudgetAnswer(2.0, 1.0, 1e-5), text, text)
     for shown in (asked, asked.datasets(), StudyStatus(text, 2, (part,), history)):
         html = shown._repr_html_()
         assert list(faults(html)) == [] and raw_in(html) == []
