@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -84,23 +83,6 @@ class RehearsalAnswer:
                 f"in all ({self.seconds_a_step:g} s a step, {self.peak_memory_mb} MB)"
             )
         return f"{self.state}: {self.reason}" if self.reason else self.state
-
-
-def what_times_rest_on(assumptions_of: Mapping[str, str]) -> list[str]:
-    """What the times of several hospitals' rehearsals rest on: a sentence for all that say the same.
-
-    Args:
-        assumptions_of: By the hospitals' names; empty where a rehearsal told no times.
-    """
-    of_all: dict[str, list[str]] = {}
-    for name, assumptions in assumptions_of.items():
-        if assumptions:
-            of_all.setdefault(assumptions, []).append(name)
-    return [
-        f"{'These' if len(of_all) == 1 else 'Those at ' + ', '.join(names)} are the hospitals' own estimates, "
-        f"{assumptions}."
-        for assumptions, names in of_all.items()
-    ]
 
 
 def duration(hours: float) -> str:

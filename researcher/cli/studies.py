@@ -59,7 +59,8 @@ def status(*, credentials: Sequence[str], out: Path) -> None:
         for name, count in study.questions().items():
             if count:
                 say(f"{name}: {count} question{'s wait' if count > 1 else ' waits'} for your answer")
-        _tell_rehearsals(study)
+        for line in study.told_rehearsals():
+            say(line)
     if saved := load_state(out, plan_digest=study.plan.digest()):
         given_up = sum(not record.datasites for record in saved[1].records)
         without = f", {given_up} of them given up: the model stayed as it was" if given_up else ""
@@ -67,19 +68,6 @@ def status(*, credentials: Sequence[str], out: Path) -> None:
         for record in saved[1].records:
             for name, reason in record.skipped.items():
                 say(f"round {record.round} without {name}: {reason}")
-
-
-def _tell_rehearsals(study: Study) -> None:
-    """A line for each, with its traceback; what their times rest on is said once for all that say the same."""
-    from policies.answers.rehearsals import what_times_rest_on
-
-    rehearsals = study.rehearsals()
-    for name, one in rehearsals.items():
-        say(f"rehearsed at {name}: {one.told(with_assumptions=False)}")
-        for line in one.traceback.splitlines():
-            say(f"    {line}")
-    for line in what_times_rest_on({name: one.times_rest_on for name, one in rehearsals.items()}):
-        say(line)
 
 
 def train(

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 from policies.answers import rounded
 from policies.answers.hospital import BudgetAnswer
-from policies.answers.rehearsals import what_times_rest_on
 from policies.answers.requests import with_reason
 from policies.errors import WanwuError
 from policies.plans.training import TrainingPlan
@@ -15,6 +14,7 @@ from researcher.hospitals.connections.connecting import NOT_LET_IN
 from researcher.html.element import Html, bar, element, listed, table, together
 from researcher.reports import wording
 from researcher.reports.participation import participation
+from researcher.studies.conversation import what_times_rest_on
 from researcher.studies.history import History
 from researcher.studies.submission import Submission
 from researcher.studies.taking_part.roster import FOR_NOW

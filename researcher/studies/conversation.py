@@ -67,6 +67,15 @@ class Conversation:
         told = self._where_there(lambda routes, request: routes.rehearsal(request))
         return {name: answer for name, answer in told.items() if answer is not None}
 
+    def told_rehearsals(self) -> list[str]:
+        """The rehearsals in lines for people, with tracebacks; what times rest on, once for all that say the same."""
+        found = self.rehearsals()
+        lines = []
+        for name, one in found.items():
+            lines.append(f"rehearsed at {name}: {one.told(with_assumptions=False)}")
+            lines += [f"    {line}" for line in one.traceback.splitlines()]
+        return lines + what_times_rest_on({name: one.times_rest_on for name, one in found.items()})
+
     def questions(self) -> dict[str, int]:
         """Datasite → how many of its questions about a pending request wait for an answer, of those that are there."""
         return self._where_there(lambda routes, request: routes.request(request).questions)
@@ -143,3 +152,20 @@ class Conversation:
     def _check_part(self, name: str) -> None:
         if name not in self.requests:
             raise ConfigError(f"The study has no request at {shown(name)!r}. It has at {', '.join(self.requests)}.")
+
+
+def what_times_rest_on(assumptions_of: Mapping[str, str]) -> list[str]:
+    """What the times of several hospitals' rehearsals rest on: a sentence for all that say the same.
+
+    Args:
+        assumptions_of: By the hospitals' names; empty where a rehearsal told no times.
+    """
+    of_all: dict[str, list[str]] = {}
+    for name, assumptions in assumptions_of.items():
+        if assumptions:
+            of_all.setdefault(assumptions, []).append(name)
+    return [
+        f"{'These' if len(of_all) == 1 else 'Those at ' + ', '.join(names)} are the hospitals' own estimates, "
+        f"{assumptions}."
+        for assumptions, names in of_all.items()
+    ]

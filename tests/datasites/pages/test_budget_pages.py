@@ -54,6 +54,16 @@ def test_the_budget_page_tells_spent_reserved_left_and_each_study(served: Consol
     assert "The limits, and what waits" not in page
 
 
+def test_a_study_whose_rounds_have_all_begun_is_told_as_one_with_no_round_left(own_console: ConsoleOfFakes) -> None:
+    ledger = own_console.console.books.ledger
+    held = ledger.reservations()
+    name = next(name for name, one in held.items() if one.released is None)
+    done = replace(held[name], rounds=len(held[name].rounds_charged))
+    ledger.reservations = lambda: {name: done}
+    page = " ".join(re.sub(r"<[^>]+>", " ", asked(own_console, AUDITOR_NAME, "/budget").text).split())
+    assert f"{done.rounds} of {done.rounds} no round left" in page and "may run" not in page
+
+
 def test_a_chart_of_one_day_names_it_once(own_console: ConsoleOfFakes) -> None:
     def days() -> list[str]:
         return re.findall(r"<text[^>]*>(\d{4}-\d\d-\d\d)<", asked(own_console, AUDITOR_NAME, "/budget").text)
