@@ -19,12 +19,12 @@ from datasites.sources.tables.labels import RowLabels
 from datasites.sources.tables.part_column import refuse_parts
 from datasites.sources.tables.problems import NO_PATH, NO_PATIENT, TWICE, TWO_LABELS, RowProblems
 from datasites.sources.tables.read_table import read_table
+from datasites.sources.tables.rows import rows_of
 from datasites.sources.tables.table_pictures import (
     ADVICE,
     check_columns,
     look_at_classes,
     refuse_identity,
-    rows_of,
     wanted_columns,
 )
 from policies.errors import ConfigError, DataError

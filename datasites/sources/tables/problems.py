@@ -16,6 +16,7 @@ UNDECLARED = "a label is not among class_names"
 NO_FINDING = "a finding is neither 0, 1 nor unknown"
 NOT_ONE = "not exactly one class has a 1"
 NO_PATIENT = "a patient is missing"
+NO_SITE = "a hospital is missing"
 _SHOWN = 5
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from datasites.sources.alike import two_alike
 from datasites.sources.contents import PICTURE_SUFFIXES, Measured, PictureFiles, by_file
 from datasites.sources.dataset_settings import DatasetSettings
 from datasites.sources.folders.levels import one_form
@@ -16,7 +15,6 @@ from datasites.sources.folders.split_files import refuse_split_files
 from datasites.sources.folders.splits import refuse_split_levels
 from datasites.sources.identity import NamesSeen, column_looks_like
 from datasites.sources.listing import LeftOut, ListedPicture, Listing
-from datasites.sources.not_filled_in import is_nobody
 from datasites.sources.reasons import NOT_IN_TABLE
 from datasites.sources.tables.labels import RowLabels
 from datasites.sources.tables.part_column import refuse_parts
@@ -31,28 +29,11 @@ from datasites.sources.tables.problems import (
     RowProblems,
 )
 from datasites.sources.tables.read_table import Table, read_table
+from datasites.sources.tables.rows import patients_elsewhere, rows_of
 from policies.errors import DataError
 
 ADVICE = "If they are none, name columns in safe_columns and kinds in safe_kinds, in [dataset]."
 _DRIVE = re.compile(r"[A-Za-z]:")
-
-
-@dataclass(frozen=True)
-class Row:
-    """A row, as far as it is read.
-
-    Attributes:
-        line: Where it stands in the file.
-        path: What names the picture.
-        labels: The cells of labels.
-        patient, report: Their cells; None without such a column.
-    """
-
-    line: int
-    path: str
-    labels: Sequence[str]
-    patient: str | None
-    report: str | None
 
 
 def list_table(settings: DatasetSettings, watch: Callable[[int], None], measured: Measured | None = None) -> Listing:
@@ -123,15 +104,6 @@ def table_sites(settings: DatasetSettings) -> list[str]:
     return sorted({one_form(cell.strip()) for cell in table.columns[settings.site_column]} - {""})
 
 
-def patients_elsewhere(table: Table, settings: DatasetSettings) -> frozenset[str]:
-    """Patients that the table names at other hospitals than the one that is asked for."""
-    sites, patients = (table.columns.get(name, ()) for name in (settings.site_column, settings.patient_column))
-    wanted = one_form(settings.site)
-    pairs = zip(sites, patients, strict=False)
-    named = {patient.strip() for site, patient in pairs if one_form(site.strip()) != wanted}
-    return frozenset(patient for patient in named if patient and not is_nobody(patient))
-
-
 def wanted_columns(settings: DatasetSettings) -> tuple[str, ...]:
     """The columns that the settings name."""
     report = settings.report_column if settings.text_length else ""
@@ -187,39 +159,6 @@ def check_columns(table: Table, settings: DatasetSettings, file: Path, only: Seq
             "label_columns and the others to the table's own names, which 'python -m datasites inspect' shows.",
             private=f"The columns of {file.name} are {', '.join(table.heads)}.",
         )
-
-
-def rows_of(table: Table, settings: DatasetSettings) -> Iterator[Row]:
-    """The rows of the hospital that is asked for.
-
-    Raises:
-        DataError: There are several hospitals and none is named, or it is not there.
-    """
-    columns, count = table.columns, len(table.lines)
-    sites = [one_form(cell.strip()) for cell in columns.get(settings.site_column, ())]
-    wanted = one_form(settings.site)
-    if wanted not in sites and (wanted or len(set(sites)) > 1):
-        raise DataError(
-            "The table is several hospitals'. Set site_column, and site to one of them.",
-            private=f"The hospitals are {', '.join(sorted(set(sites)))}.",
-        )
-    if alike := two_alike(set(sites)):
-        raise DataError(
-            "Two hospitals of the table have names that differ only in capitals, spaces or the form of a number. Write "
-            "them alike, so that no row is left out.",
-            private=f"They are {alike[0]!r} and {alike[1]!r}.",
-        )
-    labels = zip(*(columns[name] for name in settings.label_columns), strict=True)
-    patients = columns.get(settings.patient_column, [None] * count)
-    reports = columns.get(settings.report_column, [None] * count)
-    paths = columns[settings.path_column]
-    for index, cells in enumerate(labels):
-        if wanted and sites[index] != wanted:
-            continue
-        patient = patients[index]
-        if patient is not None:
-            patient = "" if is_nobody(patient) else patient.strip()
-        yield Row(table.lines[index], paths[index].strip(), cells, patient, reports[index])
 
 
 class _Places:

@@ -58,6 +58,17 @@ def test_nobody_is_no_patient_of_two_hospitals(table: Table) -> None:
     assert found.patients_elsewhere == {"p1"}
 
 
+@pytest.mark.parametrize("cell", ["", "NaN"])
+@pytest.mark.parametrize("site", ["", "n"])
+def test_rows_that_name_no_hospital_are_neither_left_out_nor_taken_for_its_own(
+    table: Table, cell: str, site: str
+) -> None:
+    file = table("red,n", "white,n", f"red,{cell}", "white,s", heads="path,label,ward")
+    with pytest.raises(DataError, match=r"a hospital is missing|The table is several hospitals'") as refused:
+        listed(file, site=site, site_column="ward")
+    assert ("in lines 4" in refused.value.private) == (site == "n" or not cell)
+
+
 @pytest.mark.parametrize("head", ["split", "Subset", "dataset", "train_test", "划分"])
 def test_rows_to_measure_models_on_are_not_trained_on_unless_the_hospital_says_so(table: Table, head: str) -> None:
     many = ["red,train", "white,train"] * 150
