@@ -10,6 +10,7 @@ from pathlib import Path
 from datasites.sources.contents import PICTURE_SUFFIXES
 from datasites.sources.dataset_settings import DatasetSettings
 from datasites.sources.identity import column_looks_like
+from datasites.sources.tables.found_classes import says_that_there_is_none, separator_in
 from datasites.sources.tables.part_column import parts_in
 from datasites.sources.tables.read_table import Table, read_table
 from policies.errors import DataError
@@ -19,7 +20,6 @@ _PATIENT = re.compile(r"patient|subject|person|case_?id|患者|病人", re.IGNOR
 _SITE = re.compile(r"site|hospital|cent(er|re)|clinic|klinik|医院", re.IGNORECASE)
 _REPORT = re.compile(r"report|text|bericht|报告", re.IGNORECASE)
 _MOST_CLASSES = 50
-_BETWEEN = "|"  # findings in one cell
 _FIRST = 4096
 
 
@@ -44,9 +44,8 @@ def guess_columns(settings: DatasetSettings) -> DatasetSettings:
     site = next((head for head in others if _SITE.search(head)), "")
     report = next((head for head in others if head != site and _REPORT.search(head)), "")
     labels, kind = _labels(table, [head for head in others if head not in (site, report)])
-    several = len(labels) == 1 and any(_BETWEEN in cell for cell in table.samples[labels[0]])
-    if several:
-        kind, settings = "multi", replace(settings, label_separator=_BETWEEN)
+    if len(labels) == 1 and (between := separator_in({cell.strip() for cell in table.samples[labels[0]]})):
+        kind, settings = "multi", _of_several(settings, table.samples[labels[0]], between)
     return replace(
         settings,
         table_encoding=encoding,
@@ -56,6 +55,15 @@ def guess_columns(settings: DatasetSettings) -> DatasetSettings:
         patient_column=patient,
         site_column=site,
         unit="patient" if patient and all(table.samples[patient]) else settings.unit,
+    )
+
+
+def _of_several(settings: DatasetSettings, cells: list[str], between: str) -> DatasetSettings:
+    """The settings for several findings in a cell, and for what stands there where is none."""
+    found = {one.strip() for cell in cells for one in cell.split(between)}
+    none = min(filter(says_that_there_is_none, found - {settings.no_finding}), default=settings.no_finding)
+    return replace(
+        settings, label_separator=between, no_finding=settings.no_finding if settings.no_finding in found else none
     )
 
 

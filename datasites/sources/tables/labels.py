@@ -9,7 +9,8 @@ from datasites.sources.dataset_settings import DatasetSettings
 from datasites.sources.folders.levels import one_form
 from datasites.sources.listing import UNKNOWN
 from datasites.sources.not_filled_in import is_not_filled_in
-from datasites.sources.tables.problems import NO_FINDING, NO_LABEL, NOT_FILLED_IN, NOT_ONE, UNDECLARED
+from datasites.sources.tables.found_classes import refuse_unlikely_classes
+from datasites.sources.tables.problems import CONTRADICTS, NO_FINDING, NO_LABEL, NOT_FILLED_IN, NOT_ONE, UNDECLARED
 from policies.errors import ConfigError
 
 _NUMBERS = {"0": 0, "0.0": 0, "false": 0, "no": 0, "1": 1, "1.0": 1, "true": 1, "yes": 1}
@@ -32,6 +33,14 @@ class RowLabels:
         self._separator, self._none = settings.label_separator, one_form(settings.no_finding)
         self._unknown = frozenset(map(one_form, settings.unknown_values))
         given = tuple(map(one_form, settings.class_names))
+        columns = tuple(map(one_form, self._columns))
+        if self._separator and not self._multi:
+            raise ConfigError("label_separator is for several findings in one cell: set label_kind to 'multi' with it.")
+        if len(columns) > 1 and given != columns and sorted(given) == sorted(columns):
+            raise ConfigError(
+                "class_names name the columns of label_columns in another order, so that each would be called as "
+                "another one is. Give both in one order."
+            )
         if len(self._columns) > 1:
             if given and len(given) != len(self._columns):
                 raise ConfigError("class_names must name as many classes as label_columns has columns, in their order.")
@@ -51,6 +60,8 @@ class RowLabels:
         if len(self._columns) > 1:
             return self._of_columns([one_form(cell.strip()) for cell in cells])
         text, names = one_form(cells[0].strip()), self._names(cells[0])
+        if self._multi and names and self._none in (one.strip() for one in text.split(self._separator)):
+            return CONTRADICTS, cells[0]
         if self._multi and not names and text in self._unknown:
             return (UNKNOWN,) * len(self.class_names)
         if not names and not (self._multi and text == self._none):
@@ -65,6 +76,7 @@ class RowLabels:
         """The classes or findings that stand in the column, in label order."""
         names = {name for name in names if not is_not_filled_in(name)}
         refuse_alike_classes({*names, self._none} if self._multi else names)
+        refuse_unlikely_classes(names, multi=self._multi)
         return in_label_order(names)
 
     def _names(self, cell: str) -> list[str]:
