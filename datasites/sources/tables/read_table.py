@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-import warnings
-import zipfile
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from datasites.sources.tables.encoding import text_of
+from datasites.sources.tables.library_rows import Rows, cell_text, is_nested, read_by
 from datasites.sources.tables.part_column import is_of_parts
+from datasites.sources.tables.workbook import workbook_rows
 from policies.errors import DataError
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".pq", ".xlsx", ".xlsm", ".xls")
@@ -21,8 +20,6 @@ _SAMPLE = 200
 _FEW, _SHORT = 64, 100  # cells of a column that are different, characters of one
 _DELIMITERS = ",;\t|"
 _MOST_IN_A_CELL = 1 << 20  # characters
-MOST_UNPACKED = 1 << 29  # bytes of a workbook
-_Rows = Iterator[tuple[int, Sequence[str]]]
 
 
 @dataclass(frozen=True, repr=False)
@@ -63,9 +60,9 @@ def read_table(file: Path, wanted: Collection[str], encoding: str = "auto", shee
         with file.open("rb") as stream:
             first = stream.read(4)
         if first == b"PAR1":
-            rows = _parquet(file)
+            rows = _parquet(file, wanted)
         elif first == b"PK\x03\x04":
-            rows = _sheet(file, wanted, sheet)
+            rows = workbook_rows(file, wanted, sheet)
         elif first == b"\xd0\xcf\x11\xe0":
             raise DataError("The table is an Excel file of the older kind. Save it as .xlsx or as CSV in UTF-8.")
         else:
@@ -80,7 +77,7 @@ def read_table(file: Path, wanted: Collection[str], encoding: str = "auto", shee
         ) from None
 
 
-def _table(rows: _Rows, wanted: Collection[str]) -> Table:
+def _table(rows: Rows, wanted: Collection[str]) -> Table:
     _, head = next(rows, (1, ()))
     heads = tuple(one.strip() for one in head)
     if not any(heads):
@@ -137,7 +134,7 @@ class _Values:
         self.found += [(self._heads[place], {cell.strip() for cell in cells}) for place, cells in self._cells.items()]
 
 
-def _separated(text: str, wanted: Collection[str]) -> _Rows:
+def _separated(text: str, wanted: Collection[str]) -> Rows:
     lines = text.replace("\r\n", "\n").replace("\r", "\n")
     before = 0
     if lines[:4].lower() == "sep=":  # which Excel writes and reads
@@ -157,109 +154,21 @@ def _fit(head: Sequence[str], wanted: Collection[str]) -> tuple[int, int]:
     return sum(one.strip() in wanted for one in head), len(head)
 
 
-def _sheet(file: Path, wanted: Collection[str], named: str) -> _Rows:
-    from openpyxl import load_workbook  # late, as below: few tables are of this kind
-
-    def opened() -> Any:
-        content = io.BytesIO(file.read_bytes())
-        with zipfile.ZipFile(content) as packed:
-            unpacked = sum(part.file_size for part in packed.infolist())
-        if unpacked > MOST_UNPACKED:
-            raise DataError(
-                f"The table unpacks to more than {MOST_UNPACKED >> 20} MB. Save it as CSV in UTF-8, or as Parquet."
-            )
-        return load_workbook(content, read_only=True, data_only=True)
-
-    def rows(book: Any) -> _Rows:
-        for line, row in enumerate(_chosen(book, wanted, named).iter_rows(values_only=True), start=1):
-            cells = [_cell(value) for value in row]
-            while cells and not cells[-1]:
-                cells.pop()
-            yield line, cells
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of parts of a workbook that hold no cell
-        found = _read(opened, rows, file)
-    width = len(found[0][1]) if found else 0
-    return ((line, (*cells, *[""] * (width - len(cells)))) for line, cells in found)
-
-
-def _chosen(book: Any, wanted: Collection[str], named: str) -> Any:
-    """The sheet of this name; without one the only sheet with the wanted columns, or the first where none has them.
-
-    Raises:
-        DataError: There is none of this name, or several have the columns.
-    """
-    sheets = list(book.worksheets)
-    for sheet in sheets:
-        sheet.reset_dimensions()
-    listed = f"The sheets are {', '.join(repr(sheet.title) for sheet in sheets)}."
-    if named:
-        found = [sheet for sheet in sheets if sheet.title == named]
-        if not found:
-            raise DataError("The table must have the sheet that table_sheet names, it has not.", private=listed)
-        return found[0]
-    found = [sheet for sheet in sheets if len(sheets) == 1 or (wanted and set(wanted) <= _heads(sheet))]
-    if len(found) > 1:
-        raise DataError(
-            "The table has several sheets with the columns that [dataset] names. Set table_sheet to the one that is "
-            "meant.",
-            private=listed,
-        )
-    return (found or sheets)[0]
-
-
-def _heads(sheet: Any) -> set[str]:
-    return {_cell(value).strip() for row in sheet.iter_rows(max_row=1, values_only=True) for value in row}
-
-
-def _parquet(file: Path) -> _Rows:
+def _parquet(file: Path, wanted: Collection[str]) -> Rows:
     from pyarrow import parquet
 
-    def rows(table: Any) -> _Rows:
-        yield 1, table.schema_arrow.names
+    def rows(table: Any) -> Rows:
+        names = table.schema_arrow.names
+        yield 1, names
         line = 1
         for batch in table.iter_batches():
             for cells in zip(*(column.to_pylist() for column in batch.columns), strict=True):
                 line += 1
-                yield line, [_cell(value) for value in cells]
+                yield line, [_shown(value, name in wanted) for name, value in zip(names, cells, strict=True)]
 
-    return iter(_read(lambda: parquet.ParquetFile(file), rows, file))
-
-
-def _read(opened: Callable[[], Any], rows: Callable[[Any], _Rows], file: Path) -> list[tuple[int, Sequence[str]]]:
-    """All rows of a file that a library reads.
-
-    Raises:
-        DataError: It cannot. The library's words stay private.
-    """
-    try:
-        book = opened()
-        try:
-            return list(rows(book))
-        finally:
-            book.close()
-    except DataError:
-        raise
-    except Exception as error:  # whatever the libraries make of a file that they do not expect
-        raise DataError(
-            "The table is damaged, or not what its first bytes say. Save it anew.",
-            private=f"{file}: {type(error).__name__}: {error}",
-        ) from error
+    return iter(read_by(lambda: parquet.ParquetFile(file), rows, file))
 
 
-def _cell(value: Any) -> str:
-    """A cell as the text that stands there."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return str(int(value))
-    if isinstance(value, float):
-        return "" if value != value else str(int(value)) if value.is_integer() else repr(value)
-    if isinstance(value, datetime):
-        return value.isoformat(" ").removesuffix(" 00:00:00")
-    if isinstance(value, bytes):
-        return value.decode("utf-8")
-    if isinstance(value, list | tuple | dict):
-        raise DataError("A cell of the table holds several values. Write each into a column of its own.")
-    return str(value)
+def _shown(value: Any, is_wanted: bool) -> str:
+    """A cell's text. Bytes and several values, as of pictures and boxes, are none: they matter where wanted."""
+    return "" if not is_wanted and (isinstance(value, bytes) or is_nested(value)) else cell_text(value)

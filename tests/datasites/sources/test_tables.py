@@ -16,7 +16,7 @@ from support.painting import Paint
 from datasites.sources.dataset_settings import DatasetSettings
 from datasites.sources.listing import UNKNOWN, Listing
 from datasites.sources.read_listing import list_pictures
-from datasites.sources.tables import read_table as reading
+from datasites.sources.tables import workbook
 from datasites.sources.tables.encoding import text_of
 from datasites.sources.tables.read_table import read_table
 from policies.errors import ConfigError, DataError, IdentitySuspected
@@ -366,7 +366,7 @@ def test_a_workbook_that_unpacks_to_more_than_it_may_is_refused_unread(
     pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table = save("xlsx", pictures / "table.xlsx", ROWS)
-    monkeypatch.setattr(reading, "MOST_UNPACKED", 1 << 10)
+    monkeypatch.setattr(workbook, "MOST_UNPACKED", 1 << 10)
     with pytest.raises(DataError, match="unpacks to more"):
         read_table(table, {"path"})
 
