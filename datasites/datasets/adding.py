@@ -23,7 +23,7 @@ from datasites.files.state_folder import StateFolder
 from datasites.ingestion.findings import hold_out_pixels
 from datasites.ingestion.ingest import Asked, Reader, ingest
 from datasites.ingestion.ingested_before import Difference, asked_otherwise, difference
-from datasites.ingestion.listing_checks import form_of
+from datasites.ingestion.listing_checks import check_patients, form_of
 from datasites.ingestion.pseudonyms import of_patient, of_source
 from datasites.ingestion.reasons import IN_HOLD_OUT
 from datasites.sources.dicom.patients import BEFORE_ISSUER
@@ -65,6 +65,7 @@ class Ingest:
 
     def _taken(self, listing: Listing) -> StoreManifest:
         listing = self._without_withdrawn(listing)
+        check_patients(listing, self.asked.settings, self.asked.accepted)
         name = self.asked.settings.name
         if not all_versions(self.state.store) and not known_budgets(self.state, name):
             return ingest(self._without_files(listing), self.state.store / name, self.asked, self.reader)

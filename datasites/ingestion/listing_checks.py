@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
+from datasites.ingestion.reasons import PATIENTS_ALIKE
+from datasites.sources.alike import plain_patient
 from datasites.sources.class_names import check_class_names
 from datasites.sources.dataset_settings import DatasetSettings
-from datasites.sources.listing import UNKNOWN, Listing
+from datasites.sources.listing import UNKNOWN, ListedPicture, Listing
 from policies.errors import DataError
 from policies.plans.picture_form import PictureForm
+
+_NAMED = 5
 
 
 def form_of(listing: Listing, settings: DatasetSettings) -> PictureForm:
@@ -49,6 +55,40 @@ def check_listing(listing: Listing, settings: DatasetSettings) -> None:
                 f"Labels must lie from {low} to {high}, {width} for each picture.",
                 private=f"{listed.picture.place}: {listed.labels}",
             )
+
+
+def alike_patients(listing: Listing) -> Iterator[tuple[str, str]]:
+    """Places of two pictures each, whose patients have identifiers that are one by all but how they are written."""
+    written: dict[str, ListedPicture] = {}
+    told = set[str | None]()
+    for listed in listing.pictures:
+        other = written.setdefault(plain_patient(listed.patient), listed) if listed.patient else listed
+        if other.patient != listed.patient and listed.patient not in told:
+            told.add(listed.patient)
+            yield other.picture.place, listed.picture.place
+
+
+def check_patients(listing: Listing, settings: DatasetSettings, accepted: Collection[str]) -> None:
+    """Refuses patients of whom one may be two, where each patient is a privacy unit.
+
+    Args:
+        listing: All that the source says, not only what is new.
+        settings: The dataset's.
+        accepted: Codes of what the hospital takes all the same.
+
+    Raises:
+        DataError: Two identifiers may be one patient's. Pictures of them are named in private.
+    """
+    if settings.unit != "patient" or PATIENTS_ALIKE in accepted:
+        return
+    if pairs := [" and ".join(pair) for pair in alike_patients(listing)]:
+        more = len(pairs) - _NAMED
+        raise DataError(
+            "Patients have identifiers that differ only in capitals, spaces, leading zeros or the form of a number "
+            "(patients_alike). Who has two of them counts as two, and is promised less: write each patient's in one "
+            "way. If they are different patients', take them with --accept patients_alike.",
+            private="\n".join(["Pictures of such patients:", *pairs[:_NAMED], *[f"and {more} more"][: more > 0]]),
+        )
 
 
 def check_units(listing: Listing, taken: NDArray[np.int64], settings: DatasetSettings, least: int) -> None:

@@ -64,7 +64,8 @@ ENLARGED = Reason(
     "The picture was made more than twice as large; of many pictures only some are looked at for this.",
     "Choose a smaller size, which trains faster and shows as much, or take it as it is.",
 )
-ACCEPTABLE = (TWO_CLASSES.code, IN_HOLD_OUT.code)
+PATIENTS_ALIKE = "patients_alike"
+ACCEPTABLE = (TWO_CLASSES.code, IN_HOLD_OUT.code, PATIENTS_ALIKE)
 """What stops an ingest until the hospital says that it takes such pictures all the same."""
 # Left out one by one these would go unseen: what is wrong is the folder or a setting.
 STOPPING = frozenset({CHANGED.code, BITS_IN_DOUBT.code, *ACCEPTABLE})

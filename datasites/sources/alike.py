@@ -24,6 +24,13 @@ def two_alike(names: Collection[str]) -> tuple[str, str] | None:
     return None
 
 
+def plain_patient(identifier: str) -> str:
+    """What stays of a patient's identifier where programs wrote it in different ways: `0012`, `12.0`, `'12` and `12`,
+    `P 01` and `p01`.
+    """
+    return re.sub(r"\s", "", _plain(identifier.lstrip("'")))
+
+
 def _plain(name: str) -> str:
     """What stays of a name where nobody looks at how it is written."""
     text = _SPACES.sub(" ", unicodedata.normalize("NFKC", name).casefold()).strip()

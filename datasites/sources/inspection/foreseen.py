@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from datasites.sources.alike import plain_patient
 from datasites.sources.dataset_settings import DatasetSettings
 from datasites.sources.listing import Listing
 from policies.budget.limits import DatasetLimits
@@ -30,4 +31,16 @@ def few_units(listing: Listing, settings: DatasetSettings) -> Iterator[str]:
         yield (
             f"{units} units ({settings.unit}) are fewer than the {least} that a dataset must hold to be published. Add "
             "pictures, or lower min_public_size in [limits]."
+        )
+
+
+def alike_patients(listing: Listing, settings: DatasetSettings) -> Iterator[str]:
+    """A word where one patient may be written in two ways, at which the ingest stops."""
+    patients = {one.patient for one in listing.pictures if one.patient}
+    alike = len(patients) - len(set(map(plain_patient, patients)))
+    if alike and settings.unit == "patient":
+        yield (
+            f"{alike} patients have identifiers that differ from another's only in capitals, spaces, leading zeros or "
+            "the form of a number. The ingest stops there: write each patient's in one way, or give --accept "
+            "patients_alike."
         )
