@@ -17,6 +17,7 @@ CONTRADICTS = "a row says that there is no finding, and names one"
 NO_FINDING = "a finding is neither 0, 1 nor unknown"
 NOT_ONE = "not exactly one class has a 1"
 NO_PATIENT = "a patient is missing"
+ROUNDED = "a patient's number was rounded by a spreadsheet"
 NO_SITE = "a hospital is missing"
 _SHOWN = 5
 

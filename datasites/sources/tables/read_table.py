@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from policies.errors import DataError
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".pq", ".xlsx", ".xlsm", ".xls")
 _SAMPLE = 200
 _FEW, _SHORT = 64, 100  # cells of a column that are different, characters of one
+_TEXT_FORMULA = re.compile(r'="((?:[^"]|"")*)"')
 _DELIMITERS = ",;\t|"
 _MOST_IN_A_CELL = 1 << 20  # characters
 
@@ -145,9 +147,15 @@ def _separated(text: str, wanted: Collection[str]) -> Rows:
     try:
         reader = csv.reader(io.StringIO(lines), delimiter=between, strict=True)
         for row in reader:
-            yield reader.line_num + before, row
+            yield reader.line_num + before, [_as_shown(cell) for cell in row]
     finally:
         csv.field_size_limit(limit)
+
+
+def _as_shown(cell: str) -> str:
+    """A cell as a spreadsheet shows it, where it is a formula of nothing but a text: `="0012"`, which keeps zeros."""
+    text = _TEXT_FORMULA.fullmatch(cell.strip())
+    return text[1].replace('""', '"') if text else cell
 
 
 def _fit(head: Sequence[str], wanted: Collection[str]) -> tuple[int, int]:

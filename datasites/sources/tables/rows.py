@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -10,9 +11,11 @@ from datasites.sources.dataset_settings import DatasetSettings
 from datasites.sources.folders.levels import one_form
 from datasites.sources.not_filled_in import is_nobody, is_not_filled_in
 from datasites.sources.tables.part_column import parts_in
-from datasites.sources.tables.problems import NO_SITE, RowProblems
+from datasites.sources.tables.problems import NO_SITE, ROUNDED, RowProblems
 from datasites.sources.tables.read_table import Table
 from policies.errors import DataError
+
+_ROUNDED = re.compile(r"\d(?:[.,]\d+)?E\+\d+")  # as spreadsheets write numbers that are too long for their column
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ def rows_of(table: Table, settings: DatasetSettings) -> Iterator[Row]:
             private=f"They are {alike[0]!r} and {alike[1]!r}.",
         )
     _refuse_rows_of_nobody(table, sites, settings)
+    _refuse_rounded(table, sites, settings)
     labels = zip(*(columns[name] for name in settings.label_columns), strict=True)
     patients = columns.get(settings.patient_column, [None] * count)
     reports = columns.get(settings.report_column, [None] * count)
@@ -65,6 +69,19 @@ def rows_of(table: Table, settings: DatasetSettings) -> Iterator[Row]:
         if patient is not None:
             patient = "" if is_nobody(patient) else patient.strip()
         yield Row(table.lines[index], paths[index].strip(), cells, patient, reports[index])
+
+
+def _refuse_rounded(table: Table, sites: Sequence[str], settings: DatasetSettings) -> None:
+    """Refuses patients of whom nothing but the first digits is left, so that several are one.
+
+    Raises:
+        DataError: With the first lines in private.
+    """
+    problems, wanted = RowProblems(), one_form(settings.site)
+    for index, patient in enumerate(table.columns.get(settings.patient_column, ())):
+        if _ROUNDED.fullmatch(patient.strip()) and (not wanted or sites[index] == wanted):
+            problems.add(table.lines[index], ROUNDED, patient.strip())
+    problems.refuse()
 
 
 def _refuse_rows_of_nobody(table: Table, sites: Sequence[str], settings: DatasetSettings) -> None:

@@ -52,6 +52,21 @@ def test_a_patient_whom_nobody_named_is_missing(table: Table, cell: str) -> None
     assert patients([(cell, ""), ("p1", "")]) == [NO_PATIENT, "p1"]
 
 
+@pytest.mark.parametrize("cell", ["1.23457E+15", '"1,2E+10"', "1E+12"])
+def test_patients_whose_numbers_were_rounded_are_not_taken_for_one(table: Table, cell: str) -> None:
+    file = table("red,n,1E15", f"white,n,{cell}", f"red,s,{cell}", heads="path,label,ward,who")
+    with pytest.raises(DataError, match="number was rounded by a spreadsheet") as refused:
+        listed(file, site="n", site_column="ward", patient_column="who")
+    assert "(rows: 1), in lines 3" in refused.value.private and "E+" not in refused.value.public
+
+
+def test_a_formula_that_keeps_zeros_is_the_text_that_a_spreadsheet_shows(table: Table) -> None:
+    file = table('="red",="0012"', 'white,"=""0012"""', 'red,"=""a """"b"""', 'white,"=""00"', "white,=12")
+    found = listed(file, patient_column="more")
+    assert found.class_names == ("red", "white")
+    assert [one.patient for one in found.pictures] == ["0012", "0012", 'a "b', '="00', "=12"]
+
+
 def test_nobody_is_no_patient_of_two_hospitals(table: Table) -> None:
     file = table("red,n,p1", "white,n,p2", "red,s,NaN", "red,s,p1", heads="path,label,ward,who")
     found = listed(file, site="n", site_column="ward", patient_column="who")
