@@ -12,12 +12,24 @@ from datasites.sources.dataset_settings import DatasetSettings
 from datasites.sources.identity import column_looks_like
 from datasites.sources.tables.found_classes import says_that_there_is_none, separator_in
 from datasites.sources.tables.part_column import parts_in
+from datasites.sources.tables.places import Places
 from datasites.sources.tables.read_table import Table, read_table
 from policies.errors import DataError
 
-_LABEL = re.compile(r"label|class|diagnos|finding|target|category|befund|klasse|标签|诊断|类别", re.IGNORECASE)
-_PATIENT = re.compile(r"patient|subject|person|case_?id|患者|病人", re.IGNORECASE)
+_LABEL = re.compile(
+    r"label|class|diagnos|finding|target|category|befund|klasse|^dx$|patholog|disease|^entity$|ground_?truth|标签|诊断|类别",
+    re.IGNORECASE,
+)
+_PATIENT = re.compile(r"patient|subject|person|case_?id|^pid$|^pat[-_. ]?(?:id|nr|no)\b|患者|病人", re.IGNORECASE)
+_OF_PATIENTS = re.compile(
+    r"(?<!im)age(?![a-z])|alter|sex|gender|geschlecht|name|birth|geburt|weight|height|gewicht|race|ethni|position|class|type|"
+    r"年龄|性别|姓名",
+    re.IGNORECASE,
+)
+"""What tables tell of a patient beside who it is."""
 _SITE = re.compile(r"site|hospital|cent(er|re)|clinic|klinik|医院", re.IGNORECASE)
+_OF_BODIES = re.compile(r"anatom|lesion|body|biops|tumou?r|primary|opposite|tissue|slide|box|[ _][xyz]$", re.IGNORECASE)
+"""Of a picture or a lesion: a site that is no hospital, a centre that is a point."""
 _REPORT = re.compile(r"report|text|bericht|报告", re.IGNORECASE)
 _MOST_CLASSES = 50
 _FIRST = 4096
@@ -39,9 +51,10 @@ def guess_columns(settings: DatasetSettings) -> DatasetSettings:
     nothing_said = replace(settings, label_columns=(), safe_columns=(), site_column="")
     parts = {head for head, _ in parts_in(table.values, nothing_said)}
     others = [head for head in table.heads if head != path and head not in parts]
-    patient = next((head for head in others if _PATIENT.search(head) and any(table.samples[head])), "")
+    patients = [head for head in others if _PATIENT.search(head) and not _OF_PATIENTS.search(head)]
+    patient = next((head for head in patients if any(table.samples[head])), "")
     others = [head for head in others if head != patient]
-    site = next((head for head in others if _SITE.search(head)), "")
+    site = next((head for head in others if _SITE.search(head) and not _OF_BODIES.search(head)), "")
     report = next((head for head in others if head != site and _REPORT.search(head)), "")
     labels, kind = _labels(table, [head for head in others if head not in (site, report)])
     if len(labels) == 1 and (between := separator_in({cell.strip() for cell in table.samples[labels[0]]})):
@@ -75,7 +88,7 @@ def names_a_file(settings: DatasetSettings) -> bool:
     """
     file = Path(settings.table or settings.data_path)
     cells = read_table(file, (), settings.table_encoding).samples.get(settings.path_column, [])
-    return _paths(Path(settings.data_path) if settings.table else file.parent, cells) > 0
+    return _stems(Places(Path(settings.data_path) if settings.table else file.parent), cells) > 0
 
 
 def _table(file: Path) -> tuple[Table, str]:
@@ -92,8 +105,11 @@ def _table(file: Path) -> tuple[Table, str]:
 
 
 def _path_column(root: Path, table: Table) -> str:
+    places = Places(root)
     path = max(table.heads, key=lambda head: _paths(root, table.samples[head]), default="")
     if not path or not _paths(root, table.samples[path]):
+        path = max(table.heads, key=lambda head: _stems(places, table.samples[head]), default="")
+    if not path or not _stems(places, table.samples[path]):
         path = next((head for head in table.heads if _looks_like_paths(table.samples[head])), path)
     return path
 
@@ -109,6 +125,11 @@ def _paths(root: Path, cells: list[str]) -> int:
     return found
 
 
+def _stems(places: Places, cells: list[str]) -> int:
+    """How many of the cells name a file, with its suffix or without."""
+    return sum(places.has(cell) for cell in cells)
+
+
 def _looks_like_paths(cells: list[str]) -> bool:
     return any(Path(cell.strip().replace("\\", "/")).suffix.lower() in PICTURE_SUFFIXES for cell in cells)
 
@@ -116,6 +137,8 @@ def _looks_like_paths(cells: list[str]) -> bool:
 def _labels(table: Table, heads: list[str]) -> tuple[tuple[str, ...], str]:
     """(the columns of labels, the kind of labels)."""
     named = [head for head in heads if _LABEL.search(head)]
+    if len(named) == 1 and says_that_there_is_none(named[0]):
+        named = []  # of findings, which are a column each
     findings = [head for head in named or heads if _are_findings(table.samples[head])]
     if named and (len(named) == 1 or len(findings) < len(named)):
         return (named[0],), "single"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +16,7 @@ from datasites.sources.listing import LeftOut, ListedPicture, Listing
 from datasites.sources.reasons import NOT_IN_TABLE
 from datasites.sources.tables.labels import RowLabels
 from datasites.sources.tables.part_column import refuse_parts
+from datasites.sources.tables.places import Places
 from datasites.sources.tables.problems import (
     LEAVES,
     NO_FILE,
@@ -33,7 +32,6 @@ from datasites.sources.tables.rows import patients_elsewhere, rows_of
 from policies.errors import DataError
 
 ADVICE = "If they are none, name columns in safe_columns and kinds in safe_kinds, in [dataset]."
-_DRIVE = re.compile(r"[A-Za-z]:")
 
 
 def list_table(settings: DatasetSettings, watch: Callable[[int], None], measured: Measured | None = None) -> Listing:
@@ -48,7 +46,7 @@ def list_table(settings: DatasetSettings, watch: Callable[[int], None], measured
     problems, files, names = RowProblems(), PictureFiles(root, settings, measured), NamesSeen(settings.safe_kinds)
     listed: list[ListedPicture] = []
     seen: dict[str, Sequence[str]] = {}
-    places = _Places(root)
+    places = Places(root)
     for number, row in enumerate(rows_of(table, settings), start=1):
         watch(number)
         inside = places.of(row.path)
@@ -159,53 +157,6 @@ def check_columns(table: Table, settings: DatasetSettings, file: Path, only: Seq
             "label_columns and the others to the table's own names, which 'python -m datasites inspect' shows.",
             private=f"The columns of {file.name} are {', '.join(table.heads)}.",
         )
-
-
-class _Places:
-    """Where in the folder the files are that a table names."""
-
-    def __init__(self, root: Path) -> None:
-        self._root, self._real_root = root, root.resolve()
-        self._bare: dict[Path, dict[str, list[str]]] = {}
-
-    def of(self, path: str) -> str:
-        """Where a named file is in the folder; or the problem with its name.
-
-        A name without the suffix of a picture is the file's that has it, where there is one alone.
-        """
-        if not path:
-            return NO_PATH
-        path = path.replace("\\", "/")
-        parts = [part for part in path.split("/") if part not in ("", ".")]
-        if path.startswith("/") or _DRIVE.match(path) or ".." in parts or "\0" in path:
-            return LEAVES
-        for form in (path, one_form(path), unicodedata.normalize("NFD", path)):
-            file = self._root / form
-            try:
-                if file.is_file():
-                    return self._inside(file)
-                fitting = self._with_suffix(file)
-            except OSError:  # a name that no file can have
-                return NO_FILE
-            if fitting:
-                return self._inside(file.parent / fitting[0]) if len(fitting) == 1 else SEVERAL_FILES
-        return NO_FILE
-
-    def _inside(self, file: Path) -> str:
-        is_inside = file.resolve().is_relative_to(self._real_root)
-        return "/".join(file.relative_to(self._root).parts) if is_inside else LEAVES
-
-    def _with_suffix(self, file: Path) -> list[str]:
-        if file.parent not in self._bare:
-            self._bare[file.parent] = bare = dict[str, list[str]]()
-            inside = file.parent.resolve().is_relative_to(self._real_root) and file.parent.is_dir()
-            for one in sorted(file.parent.iterdir()) if inside else ():
-                name = one.name
-                while Path(name).suffix.lower() in PICTURE_SUFFIXES:  # twice of .nii.gz
-                    name = Path(name).stem
-                if name != one.name and one.is_file():
-                    bare.setdefault(one_form(name), []).append(one.name)
-        return self._bare[file.parent].get(one_form(file.name), [])
 
 
 def _unnamed(root: Path, named: dict[str, Sequence[str]], table: Path) -> Iterator[LeftOut]:
