@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from datasites.sources.dataset_settings import DatasetSettings
 from datasites.sources.listing import LeftOut, ListedPicture, Listing
 from policies.errors import DataError
 from policies.plans.picture_form import PictureForm
+from policies.plans.tokeniser import words
 
 _NAMED = 5
 _LOOKED_AT = 500
@@ -145,6 +147,17 @@ def all_dark(images: NDArray[Any], settings: DatasetSettings) -> Iterator[str]:
             f"None of {len(some):,} pictures that were looked at reaches half of white. If that is not how they are, "
             "their files store more bits a value than count, and grey levels are lost: set bits in [dataset], 14 for "
             "instance, under another name of the dataset."
+        )
+
+
+def cut_reports(listing: Listing, settings: DatasetSettings) -> Iterator[str]:
+    """A line for the hospital's terminal where reports have more words than are kept."""
+    most = settings.text_length
+    texts = [one.report for one in listing.pictures if one.report] if most else []
+    if longer := sum(next(islice(words(text), most, None), None) is not None for text in texts):
+        yield (
+            f"{longer:,} of {len(texts):,} reports have more than the {most:,} words that text_length keeps: the first "
+            "are read, and often what a report concludes stands at its end."
         )
 
 

@@ -146,6 +146,8 @@ def _ingested(listing: Listing, folder: Path, asked: Asked, work: WorkFolder, re
     order = work.close_gaps(read.taken)
     for line in findings.all_dark(np.load(work.images, mmap_mode="r"), asked.settings):
         asked.tell(line)
+    for line in findings.cut_reports(listing, asked.settings):
+        asked.tell(line)
     units = units_of(listing, order, asked.settings.unit)
     rows = StoreRows(listing, order, units, read.sources[order], read.pixels[order], asked.settings, asked.secret)
     manifest = publish(rows, folder, work.images, work.form)

@@ -12,6 +12,7 @@ from datasites.sources.dataset_settings import DatasetSettings, is_named
 from datasites.sources.folders.walk import Walk
 from datasites.sources.listing import Listing, refuse_lost_classes
 from datasites.sources.tables.read_table import TABLE_SUFFIXES
+from datasites.sources.tables.report_texts import plain_reports
 from policies.errors import ConfigError
 
 _LOOKED_AT = 64
@@ -33,10 +34,10 @@ def list_pictures(
 
     Raises:
         ConfigError: There is nothing at the configured path.
-        DataError: The source cannot be read as described, it has to be described better first, or a class of it has no
-            picture that is taken. The private text names files, the public one none.
+        DataError: The source cannot be read as described, it has to be described better first, a class of it has no
+            picture that is taken, or its reports are no plain text. The private text names files, the public one none.
     """
-    return refuse_lost_classes(_listed(settings, watch, measured))
+    return plain_reports(refuse_lost_classes(_listed(settings, watch, measured)))
 
 
 def _listed(settings: DatasetSettings, watch: Callable[[int], None], measured: Measured | None) -> Listing:

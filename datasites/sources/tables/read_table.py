@@ -73,6 +73,12 @@ def read_table(file: Path, wanted: Collection[str], encoding: str = "auto", shee
     except OSError as error:
         raise DataError("The table cannot be read. Check its path and rights.", private=str(error)) from error
     except csv.Error as error:
+        if "field larger" in str(error):
+            raise DataError(
+                f"A cell of the table holds more than {_MOST_IN_A_CELL:,} characters, or a quote before it is not "
+                "closed. Shorten it, or save the table anew.",
+                private=str(file),
+            ) from None
         raise DataError(
             "The table does not read as one: a quote is not closed, or stands within a cell. Save it anew.",
             private=f"{file}: {error}",

@@ -16,6 +16,7 @@ from policies.errors import DataError
 
 MOST_UNPACKED = 1 << 29  # bytes of a workbook
 _PLACE = re.compile(r"([A-Z]+)([0-9]+)")
+_CONTROL = re.compile(r"_x(00[01][0-9A-Fa-f])_")  # as a workbook writes a carriage return
 _NAMED = 5
 
 
@@ -48,7 +49,7 @@ def workbook_rows(file: Path, wanted: Collection[str], named: str) -> Rows:
         if wanted:
             _refuse_unseen(book, sheet, wanted)
         for line, row in enumerate(sheet.iter_rows(values_only=True), start=1):
-            cells = [cell_text(value) for value in row]
+            cells = [_CONTROL.sub(lambda found: chr(int(found[1], 16)), cell_text(value)) for value in row]
             while cells and not cells[-1]:
                 cells.pop()
             yield line, cells
