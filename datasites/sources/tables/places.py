@@ -1,4 +1,4 @@
-"""Where in a folder the files are that a table names: never outside of it. Private."""
+"""The places in a folder of the files that a table names: never outside of it. Private."""
 
 from __future__ import annotations
 
