@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from datasites.sources.alike import plain_patient
 from datasites.sources.dataset_settings import DatasetSettings
-from datasites.sources.listing import Listing
+from datasites.sources.listing import UNKNOWN, Listing
 from policies.budget.limits import DatasetLimits
 
 
@@ -22,6 +22,13 @@ def too_many_left_out(listing: Listing, settings: DatasetSettings) -> str:
     )
 
 
+def foreseen(listing: Listing, settings: DatasetSettings) -> Iterator[str]:
+    """Words on what an ingest would stop at, or a person should know, once all that is listed is taken."""
+    yield from few_units(listing, settings)
+    yield from unknown_findings(listing)
+    yield from alike_patients(listing, settings)
+
+
 def few_units(listing: Listing, settings: DatasetSettings) -> Iterator[str]:
     """A word where there are fewer privacy units than a hospital publishes that has not set another number."""
     patients = {one.patient for one in listing.pictures}
@@ -32,6 +39,15 @@ def few_units(listing: Listing, settings: DatasetSettings) -> Iterator[str]:
             f"{units} units ({settings.unit}) are fewer than the {least} that a dataset must hold to be published. Add "
             "pictures, or lower min_public_size in [limits]."
         )
+
+
+def unknown_findings(listing: Listing) -> Iterator[str]:
+    """A word of each finding of which nobody knows in any picture whether it is there."""
+    if listing.label_kind != "multi":
+        return
+    for number, name in enumerate(listing.class_names):
+        if all(one.labels[number] == UNKNOWN for one in listing.pictures):
+            yield f"Of no picture it is known whether it shows {name!r}: its cells are all as unknown_values has them."
 
 
 def alike_patients(listing: Listing, settings: DatasetSettings) -> Iterator[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from datasites.files.toml_file import toml_value
 from datasites.sources.contents import Measured
 from datasites.sources.dataset_settings import IDENTITIES, DatasetSettings
-from datasites.sources.inspection.foreseen import alike_patients, few_units, too_many_left_out
+from datasites.sources.inspection.foreseen import foreseen, too_many_left_out
 from datasites.sources.inspection.guessed_levels import Notes
 from datasites.sources.inspection.guessed_settings import guess_form, guess_settings
 from datasites.sources.listing import LeftOut, Listing
@@ -124,7 +124,7 @@ def inspect_source(settings: DatasetSettings, watch: Callable[[int], None] = lam
         problem=problem,
         problem_details=_details(stop) if stop and not identity else [],
         settings=as_toml(settings, problem),
-        notes=[*notes, *few_units(listing, settings), *alike_patients(listing, settings)],
+        notes=[*notes, *foreseen(listing, settings)],
     )
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from datasites.sources.contents import PICTURE_SUFFIXES
 from datasites.sources.folders.levels import one_form
-from datasites.sources.tables.problems import LEAVES, NO_FILE, NO_PATH, SEVERAL_FILES
+from datasites.sources.tables.problems import LEAVES, NO_FILE, NO_PATH, OTHER_CAPITALS, SEVERAL_FILES
 
 _DRIVE = re.compile(r"[A-Za-z]:")
-_PROBLEMS = (NO_PATH, LEAVES, NO_FILE, SEVERAL_FILES)
+PROBLEMS = (NO_PATH, LEAVES, NO_FILE, OTHER_CAPITALS, SEVERAL_FILES)
+"""What `Places.of` says in place of a place."""
 
 
 class Places:
@@ -19,6 +20,7 @@ class Places:
 
     def __init__(self, root: Path) -> None:
         self._root, self._real_root = root, root.resolve()
+        self._folded: dict[Path, dict[str, str]] = {}
         self._bare: dict[Path, dict[str, list[str]]] = {}
 
     def of(self, path: str) -> str:
@@ -42,7 +44,21 @@ class Places:
                 return NO_FILE
             if fitting:
                 return self._inside(file.parent / fitting[0]) if len(fitting) == 1 else SEVERAL_FILES
-        return NO_FILE
+        return OTHER_CAPITALS if self._with_other_capitals(parts) else NO_FILE
+
+    def _with_other_capitals(self, parts: list[str]) -> bool:
+        """Whether there is a file of this name where capitals do not count, as in other systems; never outside."""
+        found = self._root
+        for part in parts:
+            if found not in self._folded:
+                inside = found.is_dir() and found.resolve().is_relative_to(self._real_root)
+                names = sorted(one.name for one in found.iterdir()) if inside else []
+                self._folded[found] = {one_form(name).casefold(): name for name in names}
+            name = self._folded[found].get(one_form(part).casefold())
+            if name is None:
+                return False
+            found = found / name
+        return found.is_file()
 
     def _inside(self, file: Path) -> str:
         is_inside = file.resolve().is_relative_to(self._real_root)
@@ -62,4 +78,4 @@ class Places:
 
     def has(self, path: str) -> bool:
         """Whether a path names one file, as it is or without the suffix of a picture."""
-        return self.of(path.strip()) not in _PROBLEMS
+        return self.of(path.strip()) not in PROBLEMS

@@ -7,6 +7,7 @@ from policies.errors import DataError
 NO_PATH = "a path is missing"
 LEAVES = "a path leads out of data_path, or does not begin there"
 NO_FILE = "a file is not there"
+OTHER_CAPITALS = "a file is not there, and one whose name has other capitals is"
 SEVERAL_FILES = "several files have the name that a path gives without its suffix"
 TWICE = "a file comes twice"
 TWO_LABELS = "a file has two labels"

@@ -16,13 +16,9 @@ from datasites.sources.listing import LeftOut, ListedPicture, Listing
 from datasites.sources.reasons import NOT_IN_TABLE
 from datasites.sources.tables.labels import RowLabels
 from datasites.sources.tables.part_column import refuse_parts
-from datasites.sources.tables.places import Places
+from datasites.sources.tables.places import PROBLEMS, Places
 from datasites.sources.tables.problems import (
-    LEAVES,
-    NO_FILE,
-    NO_PATH,
     NO_PATIENT,
-    SEVERAL_FILES,
     TWICE,
     TWO_LABELS,
     RowProblems,
@@ -50,7 +46,7 @@ def list_table(settings: DatasetSettings, watch: Callable[[int], None], measured
     for number, row in enumerate(rows_of(table, settings), start=1):
         watch(number)
         inside = places.of(row.path)
-        if inside in (NO_PATH, LEAVES, NO_FILE, SEVERAL_FILES):
+        if inside in PROBLEMS:
             problems.add(row.line, inside, row.path)
             continue
         if inside in seen:

@@ -13,7 +13,9 @@ from support.painting import Paint
 
 from datasites.sources.dataset_settings import DatasetSettings
 from datasites.sources.dicom.patients import NO_PATIENT, patients
+from datasites.sources.inspection.foreseen import unknown_findings
 from datasites.sources.inspection.inspection import inspect_source
+from datasites.sources.read_listing import list_pictures
 from policies.errors import DataError, IdentitySuspected
 
 Table = Callable[..., Path]
@@ -65,6 +67,26 @@ def test_a_formula_that_keeps_zeros_is_the_text_that_a_spreadsheet_shows(table: 
     found = listed(file, patient_column="more")
     assert found.class_names == ("red", "white")
     assert [one.patient for one in found.pictures] == ["0012", "0012", 'a "b', '="00', "=12"]
+
+
+def test_a_file_with_other_capitals_is_named_as_that_and_not_taken(table: Table, tmp_path: Path) -> None:
+    file = table("red,1", "white,2")
+    (tmp_path / "Sub").mkdir()
+    (tmp_path / "1.png").rename(tmp_path / "Sub" / "IMG.PNG")
+    (tmp_path / "out").symlink_to("/etc")
+    named = {"sub/img.png": True, "SUB/IMG": False, "Sub/other.png": False, "OUT/hostname": False}
+    for path, is_other in named.items():
+        file.write_text(f"path,label\n0.png,red\n{path},white\n")
+        with pytest.raises(DataError, match="a file is not there") as refused:
+            listed(file)
+        assert ("one whose name has other capitals is" in refused.value.public) is is_other, path
+
+
+def test_a_finding_of_which_nobody_knows_is_told_before_an_ingest(table: Table) -> None:
+    file = table("1,", "0,", "1,-1", "0,", heads="path,mass,cyst")
+    settings = DatasetSettings(data_path=str(file), label_kind="multi", label_columns=("mass", "cyst"))
+    found = list_pictures(settings)
+    assert [note for note in unknown_findings(found) if "'cyst'" in note] == list(unknown_findings(found)) != []
 
 
 def test_nobody_is_no_patient_of_two_hospitals(table: Table) -> None:
