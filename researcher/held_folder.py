@@ -87,8 +87,8 @@ def _lock(descriptor: int, folder: Path) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise ConfigError(
-            f"{_holder(descriptor)} works on the study in {folder} now. Wait until it has ended, or stop it; then go "
-            "on with the study, or choose another folder."
+            f"{_holder(descriptor)} works on the study in {folder} now. Wait until it has ended, or stop it, "
+            "which loses nothing; then run this again, or choose another folder."
         ) from error
     except OSError as error:
         if error.errno not in _LOCKLESS:

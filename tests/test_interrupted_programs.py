@@ -19,7 +19,7 @@ import researcher.__main__
 import researcher.cli.commands
 from policies.terminal.entry import INTERRUPTED, NOTHING_BEGUN
 from researcher.cli import program
-from researcher.cli.commands import FILES, GOES_ON, NOTHING_CHANGED, SUBMITTED, TOLD, Interrupted
+from researcher.cli.commands import FILES, GOES_ON, INVITED, NOTHING_CHANGED, SUBMITTED, TOLD, Interrupted
 
 # What runs before the program: an import of the house that is interrupted, as by Ctrl-C at that moment.
 WHILE_IT_IMPORTS = """
@@ -90,6 +90,7 @@ SAID = {
     **dict.fromkeys(("capture", "export", "report", "evidence", "receipts"), FILES),
     **dict.fromkeys(("submit", "repeat"), SUBMITTED),
     **dict.fromkeys(("end", "withdraw"), TOLD),
+    "invite": INVITED,
     "answer": "The answer may have been sent: look with 'messages' before you send it again.",
     "evaluate": "What hospitals were asked for is kept, and a written file is whole; run the command again.",
     "serve": "Nothing is served any more.",

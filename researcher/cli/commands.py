@@ -17,6 +17,7 @@ SUBMITTED = (
     "Requests that were made are kept in the study's folder: 'status' shows them, and 'train' goes on with them. "
     "Where it holds no study yet, run the command again."
 )
+INVITED = "Hospitals may have been asked already; run the command again, which asks none of them twice."
 TOLD = "Hospitals may have been told already; run the command again, which tells the others."
 
 

@@ -1,4 +1,4 @@
-"""Commands about a study: `submit`, `status`, `train`, `end`. A plan and weights go out, checked updates come back."""
+"""Commands about a study: `submit`, `invite`, `status`, `train`, `end`. Weights go out, checked updates come back."""
 
 from __future__ import annotations
 
@@ -12,7 +12,15 @@ import click
 from policies.terminal.commands import option, path
 from policies.terminal.printing import say
 from researcher.cli.access import Missing, connect, credentials_option
-from researcher.cli.commands import GOES_ON, SUBMITTED, TOLD, ResearcherCommands, backbone_weights, study_folder
+from researcher.cli.commands import (
+    GOES_ON,
+    INVITED,
+    SUBMITTED,
+    TOLD,
+    ResearcherCommands,
+    backbone_weights,
+    study_folder,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,6 +43,27 @@ def submit(*, credentials: Sequence[str], out: Path, **study_options: Any) -> No
     _tell_of_gram(study.plan)
 
 
+def invite(*, credentials: Sequence[str], out: Path, hospital: str | None) -> int:
+    """Submits a study's plan, as its folder keeps it, to the hospitals that have no request of it. Status 1 if none
+    took it.
+    """
+    from researcher.notebook.folder import invite as invite_all
+    from researcher.studies.study import Study
+
+    with connect(credentials, begun=True, announced=True) as federation:
+        study = Study.load(federation, out)
+        made = invite_all(study, hospital=hospital)
+    for name in made.invited:
+        say(f"{name}: request {study.requests[name].request_id[:8]}, waiting for the hospital's decision")
+    for name, reason in made.without.items():
+        say(f"without {name}: {reason}")
+    for name, told in made.asked_before.items():
+        say(f"{name} was asked before: {told}")
+    if made.invited:
+        say("They take part from the round after their approval: 'train' goes on with them.")
+    return 0 if made.invited else 1
+
+
 def _tell_of_gram(plan: TrainingPlan) -> None:
     """That a plan steps by a matrix which is asked for apart: `train` refuses to begin without it."""
     if plan.server.by_a_gram:
@@ -47,6 +76,7 @@ def status(*, credentials: Sequence[str], out: Path) -> None:
     from policies.answers.requests import with_reason
     from researcher.studies.checkpoints import load_state
     from researcher.studies.study import Study
+    from researcher.studies.taking_part.on_the_way import on_the_way
 
     with connect(credentials, begun=True) as federation:
         study = Study.load(federation, out)
@@ -54,6 +84,10 @@ def status(*, credentials: Sequence[str], out: Path) -> None:
             say(f"{name}: {study.requests[name].request_id[:8]} {with_reason(state, reason)}")
         for name, reason in study.refused.items():
             say(f"{name}: did not take the plan: {reason}")
+        for name, one in study.invited.items():
+            say(f"{name}: {one.told()}")
+        for name in on_the_way(out):
+            say(f"{name}: may have a request that was not noted here; 'invite' finds it")
         for name, canary in study.canaries.items():
             say(f"canary at {name}: {canary.told()}")
         for name, count in study.questions().items():
@@ -212,6 +246,8 @@ def add_commands(commands: ResearcherCommands) -> None:
     test = "public hold-out: a folder, an .npz file, a table, or a .toml that describes it"
     source = "public weights to start from: a file, timm:NAME, torchvision:NAME, or one of these names with =FILE"
     commands.add("submit", submit, access, folder, _no_gram(), later=_settings_options, interrupted=SUBMITTED)
+    one = option("--hospital", "which datasite, where only one is to be asked", value="NAME")
+    commands.add("invite", invite, access, folder, one, interrupted=INVITED)
     commands.add("status", status, access, folder)
     commands.add(
         "train",

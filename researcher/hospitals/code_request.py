@@ -14,6 +14,8 @@ _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
 class CodeRequest:
     """A submitted request: its identifier at the datasite, the name of its stub, and the stub's identifier there.
 
+    Where a request was found again after its answer was lost, the stub's identifier is `not-told`: nothing asks by it.
+
     They stand in addresses that the researcher signs, and in a study's folder, which somebody else may have written.
 
     Raises:

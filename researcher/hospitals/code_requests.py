@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import io
+import re
 import threading
 from collections.abc import Iterator
 
@@ -22,22 +23,28 @@ from researcher.hospitals.code_request import CodeRequest
 from researcher.hospitals.connections.answered_errors import raise_answer
 from researcher.hospitals.pysyft_connection import SignedCalls
 
+# What PySyft answers where this very text was submitted before by this account; its own name of an identifier.
+_THERE = re.compile(r"Request <?(?:UID: )?([0-9a-f]{32})>? already exists for this UserCode")
+_NOT_TOLD = "not-told"
 # PySyft's client keeps process-wide registries, so that what uses it goes one at a time. The calls below use none.
 _one_at_a_time = threading.RLock()
 
 
-def submit(calls: SignedCalls, asset: str, plan: Plan) -> CodeRequest:
+def submit(calls: SignedCalls, asset: str, plan: Plan, name: str = "") -> CodeRequest:
     """Submits the stub with this plan pinned to this asset.
+
+    Submitted again under one name, a request is not made anew: the one that is there is found.
 
     Args:
         calls: By the researcher's account.
         asset: Identifier of the dataset's PySyft asset.
         plan: What to ask for.
+        name: The stub's, as `stub.new_name` makes it for this plan; a new one if empty.
 
     Raises:
         WanwuError: What the datasite refused it with.
     """
-    name = stub.new_name(plan.digest())
+    name = name or stub.new_name(plan.digest())
     rules = {
         "asset": Matches(kw="asset", val=UID(asset)),
         "plan": sy.Constant(val=plan.to_json()).to_policy_rule("plan"),
@@ -54,7 +61,12 @@ def submit(calls: SignedCalls, asset: str, plan: Plan) -> CodeRequest:
             output_policy_init_kwargs={},
             input_kwargs=list(stub.ARGUMENTS),
         )
-        answer = calls.make("code.request_code_execution", code=code)
+        try:
+            answer = calls.make("code.request_code_execution", code=code)
+        except SyftException as error:
+            if (there := _THERE.search(str(error.public_message))) is None:
+                raise
+            return CodeRequest(request_id=there[1], function=name, code_id=_NOT_TOLD)
     request = answer.value if isinstance(answer, SyftSuccess) else answer
     try:
         code_id = request.changes[0].linked_user_code.object_uid

@@ -163,6 +163,24 @@ class Federation:
         if (error := self._still_refused(credentials)) is not None:
             raise error
 
+    def join(self, credentials: _Given | Iterable[_Given]) -> None:
+        """Connects to further hospitals too; those that are connected stay so, by the credentials that they have.
+
+        Args:
+            credentials: As of `connect`.
+
+        Raises:
+            WanwuError: As `connect`.
+        """
+        more = type(self).connect(credentials, begun=True)
+        with self._joining:
+            self._replaced += [hospital for name, hospital in more.hospitals.items() if name in self.hospitals]
+            self.hospitals = {**self.hospitals, **{**more.hospitals, **self.hospitals}}
+            away = {**self._away, **more._away}
+            self._away = {name: one for name, one in away.items() if name not in self.hospitals}
+            self.came_from = tuple(dict.fromkeys((*self.came_from, *more.came_from)))
+            self._files = CredentialsFiles(self.came_from)
+
     def check_enough(self, min_clients: int, names: Iterable[str]) -> None:
         """Returns if so many of these hospitals are connected.
 
@@ -209,6 +227,7 @@ class Federation:
         self,
         plan: Plan,
         *,
+        named: Callable[[str], str] = lambda name: "",
         on_request: Callable[[str, CodeRequest], None] = lambda name, request: None,
         on_refusal: Callable[[str, WanwuError], None] = lambda name, error: None,
     ) -> dict[str, CodeRequest]:
@@ -216,6 +235,7 @@ class Federation:
 
         Args:
             plan: What they are asked for.
+            named: Makes the name of a hospital's stub, before it is asked.
             on_request: Called as soon as a hospital has taken the plan.
             on_refusal: Called when one has refused it, or is not there.
 
@@ -226,7 +246,7 @@ class Federation:
         refusals: list[WanwuError] = []
         for name, hospital in self.hospitals.items():
             try:
-                requests[name] = hospital.submit(plan)
+                requests[name] = hospital.submit(plan, named(name))
             except WanwuError as error:
                 refusals.append(type(error)(f"{name}: {error.public}"))
                 on_refusal(name, error)

@@ -143,8 +143,12 @@ class Hospital:
             reports=None if reports is None else tuple(json.loads(str(reports))),
         )
 
-    def submit(self, plan: Plan) -> CodeRequest:
-        """Submits the plan as a PySyft code request.
+    def submit(self, plan: Plan, name: str = "") -> CodeRequest:
+        """Submits the plan as a PySyft code request; under a name that it was submitted with, the same once more.
+
+        Args:
+            plan: What to ask for.
+            name: The stub's; a new one if empty.
 
         Raises:
             VersionMismatch: The plan holds what the hospital's release does not know; nothing was sent.
@@ -160,7 +164,7 @@ class Hospital:
                 f"Datasite '{self.name}' did not say which of PySyft's assets the dataset '{plan.dataset}' is, so "
                 "nothing was submitted there. Ask the hospital to look with its doctor."
             )
-        return self._pysyft().submit(asset, plan)
+        return self._pysyft().submit(asset, plan, name)
 
     def ask(self, dataset: str, request: CodeRequest, ticket: Ticket) -> RunAnswer:
         """Asks for one round of an approved request; returns the run's public fields.

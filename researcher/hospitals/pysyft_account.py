@@ -46,6 +46,6 @@ class PysyftAccount:
         with code_requests.quietly():
             return self.client.datasets[dataset].assets[0].mock
 
-    def submit(self, asset: str, plan: Plan) -> CodeRequest:
+    def submit(self, asset: str, plan: Plan, name: str = "") -> CodeRequest:
         """Submits the plan as a code request on an asset; see `code_requests.submit`."""
-        return code_requests.submit(self.calls, asset, plan)
+        return code_requests.submit(self.calls, asset, plan, name)

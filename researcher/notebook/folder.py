@@ -1,4 +1,4 @@
-"""A study's folder on the way to its hospitals, its hold-out, a judgement of its model and its exports."""
+"""A study's folder on the way to its hospitals, those of later too, its hold-out, a judgement, its exports."""
 
 from __future__ import annotations
 
@@ -12,15 +12,28 @@ from policies.plans.training import TrainingPlan
 from researcher.evaluation.feature_hold_out import with_features
 from researcher.evaluation.hold_out import HoldOut, load_hold_out
 from researcher.hospitals.credentials import Credentials, read_credentials
+from researcher.hospitals.hospital import DatasetInfo
 from researcher.judgement.judge import Judgement, judge
 from researcher.notebook.setup import Setup
+from researcher.terminal import inviting
+from researcher.terminal.inviting import Invitations, KnownHospital
 from researcher.terminal.training_session import model_file
 
 if TYPE_CHECKING:
     from researcher.exports.export import ExportedFile
     from researcher.hospitals.federation import Federation
+    from researcher.studies.study import Study
 
-__all__ = ["Judgement", "credentials_for", "exported", "judged", "read_hold_out"]
+__all__ = [
+    "Invitations",
+    "Judgement",
+    "credentials_for",
+    "exported",
+    "given_hold_out",
+    "invite",
+    "judged",
+    "read_hold_out",
+]
 
 
 def credentials_for(
@@ -50,6 +63,30 @@ def credentials_for(
     return needed
 
 
+def invite(study: Study, *, hospital: str | None = None) -> Invitations:
+    """Submits a study's plan to further hospitals, and keeps what is known of them beside what it was begun with.
+
+    Args:
+        study: Which, in its folder.
+        hospital: Only this one; all of the federation that have no request if None.
+
+    Raises:
+        WanwuError: As `researcher.terminal.inviting.invite`.
+    """
+    with study.held():
+        setup = Setup.load(study.folder, study.plan)
+
+        def keep(names: Collection[str]) -> None:
+            if setup is not None and names:
+                setup.with_invited(study.federation, study.plan.dataset, names).save(study.folder)
+
+        known = {
+            name: KnownHospital(one.public_key, DatasetInfo.of(name, one.schema, {}))
+            for name, one in (setup.hospitals if setup else {}).items()
+        }
+        return inviting.invite(study, hospital=hospital, known=known, before=keep)
+
+
 def read_hold_out(where: str, federation: Federation, plan: TrainingPlan, backbone: str) -> HoldOut:
     """Public pictures as the study's hospitals have theirs, with the features that the plan's model may read.
 
@@ -62,6 +99,23 @@ def read_hold_out(where: str, federation: Federation, plan: TrainingPlan, backbo
         where, class_names=info.class_names, image_shape=info.image_shape, form=info.form, label_kind=info.label_kind
     )
     return with_features(read, plan.model, backbone or None)
+
+
+def given_hold_out(
+    given: HoldOut | Path | str | None, federation: Federation, plan: TrainingPlan, setup: Setup | None
+) -> HoldOut:
+    """A hold-out that is given, or read from where it is; that of the submission where none is.
+
+    Raises:
+        ConfigError: There is none.
+        WanwuError: As `read_hold_out`.
+    """
+    if isinstance(given, HoldOut):
+        return given
+    where = str(given or (setup.hold_out if setup else ""))
+    if not where:
+        raise ConfigError("No hold-out was given with the study. Give public pictures: study.run(hold_out=...).")
+    return read_hold_out(where, federation, plan, setup.backbone_weights if setup else "")
 
 
 def judged(

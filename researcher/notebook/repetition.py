@@ -17,7 +17,7 @@ from researcher.notebook.draft import Draft
 from researcher.notebook.setup import Setup, build, digest_of, packages, weights_digest
 from researcher.notebook.study import Study
 from researcher.planning.initial_weights import RECORD_FILE
-from researcher.studies.kept_plan import read_plan
+from researcher.studies.kept_plan import read_plan, read_submission
 
 if TYPE_CHECKING:
     from researcher.hospitals.federation import Federation
@@ -99,6 +99,8 @@ def repetition(federation: Federation, folder: Path | str) -> Repetition:
             f"The first study began from public weights, which {RECORD_FILE} in its folder names; a repetition begins "
             "from its seed unless it is given them as initial weights."
         )
+    for name, invited in read_submission(Path(folder))[-1].items():
+        differs.append(f"{name} was {invited.told()} in the first study; a repetition asks all of them at once.")
     return Repetition(Draft(there, plan), setup, (*differs, *_of_hospitals(there, plan, names, setup)))
 
 

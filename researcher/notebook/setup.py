@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
@@ -129,6 +129,22 @@ class Setup:
             hold_out_digest=digest_of(Path(found)) if found else "",
             backbone_weights=backbone_weights or "",
         )
+
+    def with_invited(self, federation: Federation, dataset: str, names: Collection[str]) -> Self:
+        """This setup with hospitals that are asked after the others.
+
+        Args:
+            federation: Which they are connected in.
+            dataset: Name of the study's.
+            names: Theirs.
+        """
+        more = {
+            name: Asked(one.routes.url, one.public_key, schema_of(one.datasets[dataset]))
+            for name, one in federation.hospitals.items()
+            if name in names
+        }
+        credentials = tuple(dict.fromkeys((*self.credentials, *(federation.came_from if more else ()))))
+        return replace(self, hospitals={**self.hospitals, **more}, credentials=credentials)
 
     def save(self, folder: Path | str) -> Path:
         """Writes it into a study's folder, with its own digest.

@@ -38,6 +38,7 @@ class HospitalStatus:
         budget: What is left of the dataset there; None where it could not be asked.
         canary: How its canary ended, in a line; empty where none has.
         times_rest_on: What the times of its rehearsal rest on; empty where it told none.
+        invited: When it was asked, in words, where that was after the others; else empty.
     """
 
     datasite: str
@@ -50,11 +51,14 @@ class HospitalStatus:
     budget: BudgetAnswer | None = None
     canary: str = ""
     times_rest_on: str = ""
+    invited: str = ""
 
     def told(self) -> str:
         """It in one line."""
         request = f"{self.request[:8]} " if self.request else ""
         parts = [f"{self.datasite}: {request}{with_reason(self.state, self.reason)}"]
+        if self.invited:
+            parts.append(self.invited)
         if self.questions:
             parts.append(f"{wording.count(self.questions, 'question')} waiting for your answer")
         if self.canary:
@@ -120,7 +124,8 @@ def _row(one: HospitalStatus) -> list[object]:
     spent = "nothing yet" if one.spent is None else f"epsilon {rounded.cost(one.spent)}"
     state = f"{_SIGNS.get(one.state, '✗')} {one.state}"
     asked = one.questions or "none"
-    return [one.datasite, one.request[:8], state, one.reason, asked, one.rehearsal, one.canary, spent, left]
+    reason = "; ".join(filter(None, [one.reason, one.invited]))
+    return [one.datasite, one.request[:8], state, reason, asked, one.rehearsal, one.canary, spent, left]
 
 
 def status_of(study: Submission[TrainingPlan], history: History) -> StudyStatus:
@@ -141,6 +146,7 @@ def status_of(study: Submission[TrainingPlan], history: History) -> StudyStatus:
 def _asked(study: Submission[TrainingPlan], name: str, spent: float | None) -> HospitalStatus:
     request = study.requests[name].request_id
     canary = study.canaries[name].told() if name in study.canaries else ""
+    invited = study.invited[name].told() if name in study.invited else ""
     try:
         answer = study.federation.asked(name, lambda hospital: hospital.routes.request(request))
         routes = study.hospital(name).routes
@@ -149,7 +155,8 @@ def _asked(study: Submission[TrainingPlan], name: str, spent: float | None) -> H
     except WanwuError as error:
         let_in = not isinstance(error, NOT_LET_IN)
         state = "unreachable" if let_in and isinstance(error, FOR_NOW) else "refused"
-        return HospitalStatus(name, request, state, f"{error.code}: {error.public}", canary=canary, spent=spent)
+        why = f"{error.code}: {error.public}"
+        return HospitalStatus(name, request, state, why, canary=canary, spent=spent, invited=invited)
     return HospitalStatus(
         datasite=name,
         request=request,
@@ -161,4 +168,5 @@ def _asked(study: Submission[TrainingPlan], name: str, spent: float | None) -> H
         canary=canary,
         spent=spent,
         budget=budget,
+        invited=invited,
     )

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
-from policies.errors import ConfigError
 from policies.plans.training import TrainingPlan
 from researcher.evaluation.hold_out import HoldOut
 from researcher.hospitals.credentials import Credentials
 from researcher.html.element import Html, together
-from researcher.notebook.folder import Judgement, credentials_for, exported, judged, read_hold_out
+from researcher.notebook.folder import Invitations, Judgement, credentials_for, exported, given_hold_out, invite, judged
 from researcher.notebook.setup import Setup, first_weights
 from researcher.notebook.status import StudyStatus, status_of
 from researcher.notebook.watching import Watching, say_unfetched, wait_for_decisions
@@ -73,7 +72,7 @@ class Study(study.Study):
             WanwuError: What a hospital refused the plan with.
         """
         if setup.hold_out:
-            read_hold_out(setup.hold_out, federation, plan, setup.backbone_weights)
+            given_hold_out(None, federation, plan, setup)
         return cls.submit(federation, plan, folder, before=setup.save)
 
     @classmethod
@@ -140,6 +139,23 @@ class Study(study.Study):
         )
         return self.status()
 
+    def invite(
+        self, credentials: str | Path | Iterable[str | Path | Credentials] | None = None, hospital: str | None = None
+    ) -> Invitations:
+        """Submits the plan to hospitals that have no request of it; they join with the round after their approval.
+
+        Args:
+            credentials: Of further hospitals, as `connect` takes them; None for those that are connected.
+            hospital: Only this one.
+
+        Raises:
+            ConfigError: No round is left, the study was ended or is at work, or there is nobody to ask.
+            WanwuError: As `connect`.
+        """
+        if credentials is not None:
+            self.federation.join(credentials)
+        return invite(self, hospital=hospital)
+
     def _least(self, min_clients: int | None) -> int:
         setup = self.setup
         return min_clients if min_clients is not None else MIN_CLIENTS if setup is None else setup.min_clients
@@ -181,14 +197,15 @@ class Study(study.Study):
             StudyInterrupted: By hand; run it again to go on.
             WanwuError: As `researcher.studies.study.Study.run`; run it again to go on.
         """
-        setup, watching = self.setup, Watching(self, on_event, on_round, tuple(trackers))
-        pictures = self._pictures(hold_out, setup)
+        setup = self.setup
+        pictures = given_hold_out(hold_out, self.federation, self.plan, setup)
         drawn = partial(first_weights, self.plan, 0 if setup is None else setup.seed)
         gram = None if gram is None else Path(gram)
         with self.held():
             if strategy is None:
                 strategy = chosen_strategy(self.plan, self.folder, gram)
                 keep_gram(self.plan, self.folder, gram)
+            watching = Watching(self, on_event, on_round, tuple(trackers))
             with watching.opened():
                 state, history = super().run(
                     hold_out=pictures,
@@ -262,14 +279,6 @@ class Study(study.Study):
         return _federation()(self.federation.hospitals.values(), came_from=self.federation.came_from).repeat(
             self.folder
         )
-
-    def _pictures(self, hold_out: HoldOut | Path | str | None, setup: Setup | None) -> HoldOut:
-        if isinstance(hold_out, HoldOut):
-            return hold_out
-        where = str(hold_out or (setup.hold_out if setup else ""))
-        if not where:
-            raise ConfigError("No hold-out was given with the study. Give public pictures: study.run(hold_out=...).")
-        return read_hold_out(where, self.federation, self.plan, setup.backbone_weights if setup else "")
 
     def __repr__(self) -> str:
         where = ", ".join(f"{name} {request.request_id[:8]}" for name, request in self.requests.items())

@@ -20,6 +20,7 @@ from researcher.reports.plots import write_plots
 from researcher.reports.result import StudyResult, write_result
 from researcher.studies.history import History, PrivacySpent
 from researcher.studies.taking_part.canary_end import CanaryEnd
+from researcher.studies.taking_part.invited import Invited
 
 
 def read_result(path: Path | str) -> StudyResult:
@@ -46,6 +47,7 @@ def read_result(path: Path | str) -> StudyResult:
             at_home={name: float(share) for name, share in values.get("at_home", {}).items()},
             gram_noise=float(values["gram_noise"]) if "gram_noise" in values else None,
             canaries={name: CanaryEnd.of(end) for name, end in values.get("canaries", {}).items()},
+            invited={name: Invited.of(one) for name, one in values.get("invited", {}).items()},
         )
     except (KeyError, TypeError, ValueError, AttributeError, PlanError, FederationError) as error:
         raise ConfigError(f"{path} is not the result of a study as this version writes it ({error}).") from error

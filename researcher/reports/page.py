@@ -14,7 +14,7 @@ from researcher import atomic_file
 from researcher.evaluation.hold_out import without
 from researcher.html import element
 from researcher.reports import counts, drawing, own_models, settings, wording
-from researcher.reports.participation import told_canaries
+from researcher.reports.participation import told_canaries, told_invited
 from researcher.reports.plots import MANY_CLASSES
 from researcher.reports.result import StudyResult
 from researcher.studies.history import PHASES, PrivacySpent
@@ -188,7 +188,7 @@ def _hospitals(result: StudyResult) -> dict[str, object]:
         "has_local": bool(result.local_only),
         "has_own": bool(result.own_models),
         "has_home": bool(result.at_home),
-        "taking_part": wording.taking_part(result),
+        "taking_part": " ".join(filter(None, [wording.taking_part(result), told_invited(result.invited)])),
         "canaries": told_canaries(result.canaries),
         "hospitals_note": " ".join(filter(None, [wording.hospitals_note(result), own_models.note(result)])),
     }

@@ -10,6 +10,7 @@ from policies.errors import DatasiteUnreachable
 from researcher.studies.history import RoundRecord
 from researcher.studies.taking_part.canaries import FAILED
 from researcher.studies.taking_part.canary_end import CanaryEnd
+from researcher.studies.taking_part.invited import Invited
 
 APPROVED, ENDED, PENDING, REFUSED, UNREACHABLE = "approved", "ended", "pending", "refused", "unreachable"
 
@@ -90,6 +91,15 @@ def told_canaries(ended: Mapping[str, CanaryEnd]) -> str:
     ends = [f"it {how} at {', '.join(names)}" for how, names in (("passed", passed), ("failed", failed)) if names]
     told = f"A canary, two steps on drawn pictures, runs before a hospital's first round: {'; '.join(ends)}."
     return told if ends else ""
+
+
+def told_invited(invited: Mapping[str, Invited]) -> str:
+    """Which hospitals were asked after the others, and when; empty where all were asked at once.
+
+    Args:
+        invited: Datasite → when it was asked, of those.
+    """
+    return " ".join(f"{name} was {one.told()}." for name, one in invited.items())
 
 
 def _decision(rounds: Sequence[int], left_out: Sequence[LeftOut]) -> str:

@@ -17,6 +17,7 @@ from researcher.evaluation.evaluation import Evaluation
 from researcher.reports.participation import Participation, participation
 from researcher.studies.history import History, PrivacySpent, RoundRecord
 from researcher.studies.taking_part.canary_end import CanaryEnd
+from researcher.studies.taking_part.invited import Invited
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class StudyResult:
             pictures weighted to its own mix of classes; may name fewer hospitals.
         canaries: Datasite → how its canary ended last, of those that ran one.
         gram_noise: Noise multiplier of the Gram matrix that it steps by, a request of its own; None where it has none.
+        invited: Datasite → when it was asked, of those that were after the others.
     """
 
     plan: TrainingPlan
@@ -63,6 +65,7 @@ class StudyResult:
     at_home: Mapping[str, float] = field(default_factory=dict)
     gram_noise: float | None = None
     canaries: Mapping[str, CanaryEnd] = field(default_factory=dict)
+    invited: Mapping[str, Invited] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.rounds:
@@ -72,7 +75,7 @@ class StudyResult:
             raise FederationError(
                 f"Expected privacy for {', '.join(sorted(known))}, got {', '.join(sorted(self.privacy))}."
             )
-        for name in ("local_only", "privacy_total", "canaries", "own_models", "at_home"):
+        for name in ("local_only", "privacy_total", "canaries", "own_models", "at_home", "invited"):
             if unknown := sorted(set(getattr(self, name)) - known):
                 raise FederationError(f"{name} names {unknown[0]!r}, which is no datasite of the study.")
         for one in self.counts:
@@ -164,6 +167,7 @@ class StudyResult:
             "versions": {host: dict(versions) for host, versions in self.versions.items()},
             "plan": json.loads(self.plan.to_json()),
             **({"canaries": {name: asdict(end) for name, end in self.canaries.items()}} if self.canaries else {}),
+            **({"invited": {name: asdict(one) for name, one in self.invited.items()}} if self.invited else {}),
             **({"simulated": self.simulated} if self.simulated else {}),
             **({"own_models": _evaluations(self.own_models)} if self.own_models else {}),
             **({"at_home": dict(self.at_home)} if self.at_home else {}),

@@ -1,14 +1,17 @@
-"""The words between researcher and hospitals about one submission, at each hospital that is there."""
+"""The words between researcher and hospitals about one submission, from decision to receipt, at each that is there."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TypeVar
 
 from policies.answers.rehearsals import RehearsalAnswer
 from policies.answers.requests import MOST_IN_A_MESSAGE, MessageAnswer
 from policies.errors import ConfigError
+from policies.inside_folder import inside
 from policies.untrusted_text import shown
+from researcher import atomic_file
 from researcher.hospitals.code_request import CodeRequest
 from researcher.hospitals.datasite_client import DatasiteClient
 from researcher.hospitals.federation import Federation
@@ -20,7 +23,7 @@ T = TypeVar("T")
 
 
 class Conversation:
-    """The hospitals' decisions, rehearsals and questions, and the researcher's answers.
+    """The hospitals' decisions, rehearsals, questions and receipts, and the researcher's answers.
 
     Attributes:
         federation: The hospitals.
@@ -132,6 +135,47 @@ class Conversation:
             self.requests, lambda name: self._withdraw(name) if self._told(name)[0] == "pending" else "", on_missing
         )
         return {name: state for name, state in asked.items() if state}
+
+    def end(self, *, on_missing: OnMissing | None = None) -> None:
+        """Tells every hospital that no further round comes: what was reserved and not used becomes free.
+
+        Args:
+            on_missing: Told of each hospital that could not be told.
+
+        Raises:
+            WanwuError: There is no `on_missing`, and not all could be told; the others were.
+        """
+        at_each(self.requests, self._end, on_missing)
+
+    def _end(self, name: str) -> None:
+        if self._told(name)[0] == "approved":
+            self.hospital(name).routes.end(self.requests[name].request_id)
+
+    def receipts(self, folder: Path | str, *, on_missing: OnMissing | None = None) -> list[Path]:
+        """Writes each hospital's signed privacy receipt, and beside it the hospital's public key, into `folder`.
+
+        Args:
+            folder: Where to.
+            on_missing: Told of each hospital whose receipt could not be fetched.
+
+        Returns:
+            The receipts' files.
+
+        Raises:
+            ConfigError: The folder cannot be written.
+            WanwuError: There is no `on_missing`, and not all could be fetched; those that could are written.
+        """
+        written = at_each(self.requests, lambda name: self._receipt(name, folder), on_missing)
+        return [file for file in written.values() if file is not None]
+
+    def _receipt(self, name: str, folder: Path | str) -> Path | None:
+        """The receipt's file; None where the request was never approved."""
+        if self._told(name)[0] not in ("approved", "ended"):
+            return None
+        hospital = self.hospital(name)
+        receipt = hospital.routes.receipt(self.requests[name].request_id)
+        atomic_file.write(inside(folder, f"{name}.key"), hospital.public_key + "\n")
+        return atomic_file.write(inside(folder, f"{name}.receipt.json"), receipt)
 
     def _withdraw(self, name: str) -> str:
         return shown(self.hospital(name).routes.withdraw(self.requests[name].request_id).state)

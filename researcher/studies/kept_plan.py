@@ -7,7 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from policies.errors import ConfigError
+from policies.plans.kinds import Plan, parse
 from policies.plans.training import TrainingPlan
+from researcher.hospitals.code_request import CodeRequest
+from researcher.studies.asked_round import ASKED_FILE
+from researcher.studies.taking_part.canary_end import CanaryEnd, canary_ends
+from researcher.studies.taking_part.invited import Invited, all_invited
 
 STUDY_FILE = "study.json"
 """Name of the file in a study's folder that holds its plan and its code requests."""
@@ -20,6 +25,9 @@ RECEIPTS = "receipts"
 """Folder in a study's folder that holds its receipts and their hospitals' keys."""
 GRAM_RECEIPTS = "gram_receipts"
 """Folder in a study's folder that holds those of the Gram matrix that it steps by, a request of its own."""
+
+Kept = tuple[Plan, dict[str, CodeRequest], dict[str, str], dict[str, CanaryEnd], dict[str, Invited]]
+"""A submission's plan, requests, refusals, canaries, and who was invited."""
 
 
 def read_plan(folder: Path | str) -> tuple[TrainingPlan, tuple[str, ...]]:
@@ -54,3 +62,36 @@ def kept(folder: Path | str) -> Any:
         raise ConfigError(
             f"{path} cannot be read ({error.strerror}). Ask whose folder it is to let you read it."
         ) from error
+
+
+def read_submission(folder: Path) -> Kept:
+    """What a folder holds of a submission of any kind of plan.
+
+    Raises:
+        ConfigError: It holds none, or its file was changed or cut.
+    """
+    try:
+        values = kept(folder)
+        requests = {name: CodeRequest(**request) for name, request in values["requests"].items()}
+        plan, refused = parse(values["plan"]), dict(values.get("refused", {}))
+        return plan, requests, refused, canary_ends(values.get("canaries")), all_invited(values.get("invited"))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ConfigError(
+            f"{folder / STUDY_FILE} was changed or cut, so it holds no study that can go on. Take the folder's "
+            "original, or a copy of it: hospitals charge a study that is submitted again."
+        ) from error
+
+
+def check_free(folder: Path) -> None:
+    """Refuses a folder that a new study would not have for itself.
+
+    Raises:
+        ConfigError: It holds one, or the rounds of one.
+    """
+    if (folder / STUDY_FILE).exists():
+        raise ConfigError(f"{folder} already holds a study. Continue it, or choose another folder.")
+    if (folder / ASKED_FILE).exists():
+        raise ConfigError(
+            f"{folder} holds rounds of a study, and {STUDY_FILE}, which names its requests, is gone. Take the folder's "
+            "original, or a copy of it, or choose another folder: hospitals charge a study that is submitted again."
+        )

@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Generic, Self, TypeVar
 
 from policies.answers.requests import with_reason
 from policies.errors import ConfigError, DatasiteUnreachable, WanwuError
-from policies.inside_folder import inside
 from policies.plans.graph.packed_graph import LOSS, unpack
-from policies.plans.kinds import Plan, parse
+from policies.plans.kinds import Plan
 from policies.plans.releases import StatisticsPlan
 from policies.plans.training import TrainingPlan
 from researcher import atomic_file
 from researcher.held_folder import FolderLock
 from researcher.hospitals.code_request import CodeRequest
 from researcher.hospitals.federation import Federation
+from researcher.hospitals.hospital import Hospital
 from researcher.studies import decisions
-from researcher.studies.asked_round import ASKED_FILE
 from researcher.studies.conversation import Conversation
 from researcher.studies.decisions import OnChange
-from researcher.studies.everywhere import OnMissing, at_each
-from researcher.studies.kept_plan import GRAPH_FILE, LOSS_FILE, RECEIPTS, STUDY_FILE, kept
-from researcher.studies.taking_part.canary_end import CanaryEnd, canary_ends
+from researcher.studies.kept_plan import GRAPH_FILE, LOSS_FILE, RECEIPTS, STUDY_FILE, check_free, read_submission
+from researcher.studies.taking_part.canary_end import CanaryEnd
+from researcher.studies.taking_part.invited import Invited
+from researcher.studies.taking_part.on_the_way import OnTheWay
 from researcher.studies.taking_part.roster import Roster
 
 __all__ = ["RECEIPTS", "STUDY_FILE", "Submission"]
@@ -46,6 +47,7 @@ class Submission(Conversation, Generic[P]):
         folder: Where the submission is kept; it can be taken up from there.
         refused: Datasite → why it did not take the plan; it has no request and no part in the study.
         canaries: Datasite → how its canary ended last, of those that ran one.
+        invited: Datasite → when it was asked, of those that were after the others.
     """
 
     federation: Federation
@@ -54,6 +56,7 @@ class Submission(Conversation, Generic[P]):
     folder: Path
     refused: Mapping[str, str] = field(default_factory=dict)
     canaries: Mapping[str, CanaryEnd] = field(default_factory=dict)
+    invited: Mapping[str, Invited] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._lock = FolderLock(self.folder)
@@ -70,7 +73,8 @@ class Submission(Conversation, Generic[P]):
         """Submits the plan to all hospitals of the federation, and goes on without those that refuse it.
 
         The folder holds each request from the moment that it was made, and the graphs of an own model and an own loss
-        as they were captured.
+        as they were captured. A submission that was killed is made again in the same folder: a hospital that had taken
+        the plan by then hands out the request that it has.
 
         Args:
             federation: The connected hospitals.
@@ -83,30 +87,79 @@ class Submission(Conversation, Generic[P]):
                 nothing was submitted then.
             WanwuError: All refused the plan; what the first of them said, with its name.
         """
-        _check_free(folder := Path(folder))
+        check_free(folder := Path(folder))
         atomic_file.check_folder(folder)
         made = cls(federation, plan, {}, folder)
         with made.held():
-            _check_free(folder)
+            check_free(folder)
             before(folder)
             if not isinstance(plan, StatisticsPlan) and plan.model.is_own:
                 atomic_file.write(folder / GRAPH_FILE, unpack(plan.model.graph))
             if isinstance(plan, TrainingPlan) and plan.objective.is_own:
                 atomic_file.write(folder / LOSS_FILE, unpack(plan.objective.loss_graph, LOSS))
-            made.requests = federation.submit(plan, on_request=made._take, on_refusal=made._refuse)
+            way = OnTheWay(folder, plan.digest())
+
+            def take(name: str, request: CodeRequest) -> None:
+                made._take(name, request)
+                way.arrived(name)
+
+            def refuse(name: str, error: WanwuError) -> None:
+                made._refuse(name, error)
+                way.refused(name, error)
+
+            made.requests = federation.submit(plan, named=way.name_for, on_request=take, on_refusal=refuse)
             made._save()
         return made
 
-    def held(self) -> AbstractContextManager[None]:
+    def submit_to_more(self, names: Iterable[str], *, after_round: int) -> None:
+        """Submits the plan, as the folder keeps it, to further hospitals; who refuses it stands in `refused` then.
+
+        No hospital is asked twice: where it has taken the plan before and only its answer was lost, or this was killed
+        then, its request is found again.
+
+        Args:
+            names: Hospitals of the federation, whether or not they are there now; those that have a request are not
+                asked.
+            after_round: How many rounds are done.
+
+        Raises:
+            ConfigError: The folder cannot be written, or another process works on it.
+        """
+        with self.held():
+            way = OnTheWay(self.folder, self.plan.digest())
+            for name in names:
+                if name in self.requests:
+                    way.arrived(name)
+                    continue
+                stub_name = way.name_for(name)
+                try:
+                    request = self.federation.asked(name, partial(_submit, plan=self.plan, stub_name=stub_name))
+                except WanwuError as error:
+                    self._refuse(name, error)
+                    self._save()
+                    way.refused(name, error)
+                else:
+                    self.invited = {**self.invited, name: Invited.now(after_round)}
+                    self._take(name, request)
+                    way.arrived(name)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
         """Keeps other processes from the folder for the length of a `with` block, as `submit` and `Study.run` do.
+
+        What another process noted there since this was loaded, as a hospital that was invited, is taken up.
 
         Raises:
             ConfigError: Another process works on it, which is named.
         """
-        return self._lock.held()
+        with self._lock.held():
+            if (self.folder / STUDY_FILE).exists():
+                _, self.requests, self.refused, self.canaries, self.invited = read_submission(self.folder)
+            yield
 
     def _take(self, name: str, request: CodeRequest) -> None:
         self.requests = {**self.requests, name: request}
+        self.refused = {other: why for other, why in self.refused.items() if other != name}
         self._save()
 
     def _refuse(self, name: str, error: WanwuError) -> None:
@@ -126,6 +179,7 @@ class Submission(Conversation, Generic[P]):
             "requests": {name: asdict(request) for name, request in self.requests.items()},
             **({"refused": dict(self.refused)} if self.refused else {}),
             **({"canaries": {name: asdict(end) for name, end in self.canaries.items()}} if self.canaries else {}),
+            **({"invited": {name: asdict(one) for name, one in self.invited.items()}} if self.invited else {}),
         }
         atomic_file.write(self.folder / STUDY_FILE, json.dumps(values, indent=2))
 
@@ -153,20 +207,11 @@ class Submission(Conversation, Generic[P]):
             ConfigError: There is none, or it names a hospital that the federation has no credentials for.
         """
         folder = Path(folder)
-        try:
-            values = kept(folder)
-            requests = {name: CodeRequest(**request) for name, request in values["requests"].items()}
-            plan, refused = parse(values["plan"]), dict(values.get("refused", {}))
-            canaries = canary_ends(values.get("canaries", {}))
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise ConfigError(
-                f"{folder / STUDY_FILE} was changed or cut, so it holds no study that can go on. Take the folder's "
-                "original, or a copy of it: hospitals charge a study that is submitted again."
-            ) from error
+        plan, requests, refused, canaries, invited = read_submission(folder)
         apart = sorted(set(requests) - set(federation.hospitals))
         if missing := [name for name in apart if name not in federation.missing]:
             raise ConfigError(f"The study runs at {', '.join(missing)} too. Connect with its credentials.")
-        return cls(federation, plan, requests, folder, refused, canaries)  # type: ignore[arg-type]
+        return cls(federation, plan, requests, folder, refused, canaries, invited)  # type: ignore[arg-type]
 
     def wait_for_decisions(
         self,
@@ -201,47 +246,6 @@ class Submission(Conversation, Generic[P]):
             poll_seconds=poll_seconds,
             on_change=on_change,
         )
-
-    def receipts(self, folder: Path | str, *, on_missing: OnMissing | None = None) -> list[Path]:
-        """Writes each hospital's signed privacy receipt, and beside it the hospital's public key, into `folder`.
-
-        Args:
-            folder: Where to.
-            on_missing: Told of each hospital whose receipt could not be fetched.
-
-        Returns:
-            The receipts' files.
-
-        Raises:
-            ConfigError: The folder cannot be written.
-            WanwuError: There is no `on_missing`, and not all could be fetched; those that could are written.
-        """
-        written = at_each(self.requests, lambda name: self._receipt(name, folder), on_missing)
-        return [file for file in written.values() if file is not None]
-
-    def _receipt(self, name: str, folder: Path | str) -> Path | None:
-        """The receipt's file; None where the request was never approved."""
-        if self._told(name)[0] not in ("approved", "ended"):
-            return None
-        hospital = self.hospital(name)
-        receipt = hospital.routes.receipt(self.requests[name].request_id)
-        atomic_file.write(inside(folder, f"{name}.key"), hospital.public_key + "\n")
-        return atomic_file.write(inside(folder, f"{name}.receipt.json"), receipt)
-
-    def end(self, *, on_missing: OnMissing | None = None) -> None:
-        """Tells every hospital that no further round comes: what was reserved and not used becomes free.
-
-        Args:
-            on_missing: Told of each hospital that could not be told.
-
-        Raises:
-            WanwuError: There is no `on_missing`, and not all could be told; the others were.
-        """
-        at_each(self.requests, self._end, on_missing)
-
-    def _end(self, name: str) -> None:
-        if self._told(name)[0] == "approved":
-            self.hospital(name).routes.end(self.requests[name].request_id)
 
     def approved(self, min_clients: int, *, unreachable_seconds: float = 60.0) -> tuple[list[str], dict[str, str]]:
         """Returns the datasites that approved, and of the others each one's state and reason.
@@ -286,11 +290,5 @@ class Submission(Conversation, Generic[P]):
         return roster
 
 
-def _check_free(folder: Path) -> None:
-    if (folder / STUDY_FILE).exists():
-        raise ConfigError(f"{folder} already holds a study. Continue it, or choose another folder.")
-    if (folder / ASKED_FILE).exists():
-        raise ConfigError(
-            f"{folder} holds rounds of a study, and {STUDY_FILE}, which names its requests, is gone. Take the folder's "
-            "original, or a copy of it, or choose another folder: hospitals charge a study that is submitted again."
-        )
+def _submit(hospital: Hospital, *, plan: Plan, stub_name: str) -> CodeRequest:
+    return hospital.submit(plan, stub_name)

@@ -126,6 +126,7 @@ def result_of(study: Study, state: ServerState, history: History, hold_out: Hold
         privacy=privacy,
         privacy_total={} if gram is None else gram.with_study(study.plan, privacy),
         canaries=study.canaries,
+        invited={name: one for name, one in study.invited.items() if name in study.requests},
         gram_noise=None if gram is None else gram.plan.privacy.noise_multiplier,
         history=history,
         versions={

@@ -152,12 +152,12 @@ class Governed:
         with self.door(email):
             return Straight(server=self.server).make_call(signed).message.data
 
-    def submit(self, plan: Plan, email: str = RESEARCHER) -> code_requests.CodeRequest:
+    def submit(self, plan: Plan, email: str = RESEARCHER, *, name: str = "") -> code_requests.CodeRequest:
         """Submits a plan as the platform's own client does, which connects once: all that PySyft keeps is read then."""
         with self.door(email):
             key = str(self.key(email))
             calls = self._connected[key] = self._connected.get(key) or self.calls(email)
-            return code_requests.submit(calls, self.asset, plan)
+            return code_requests.submit(calls, self.asset, plan, name)
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """The audit log's entries of one kind, with what is still being counted."""

@@ -71,14 +71,14 @@ class _Hospital:
     """A hospital that answers from memory."""
 
     def __init__(self, info: DatasetInfo, state: str, submitted: list[tuple[str, str]]) -> None:
-        self.name, self.datasets = info.datasite, {info.name: info}
+        self.name, self.datasets, self.credentials = info.datasite, {info.name: info}, f"of {info.datasite}"
         self.routes = Routes(self.name, [RequestAnswer("r", state, "")])
         self.versions, self.public_key, self._submitted = {"wanwu": "1.0"}, "0" * 64, submitted
 
     def mock(self, dataset: str) -> Mock:
         return Mock(*draw_pictures(32, seed=1))
 
-    def submit(self, plan: Plan) -> CodeRequest:
+    def submit(self, plan: Plan, name: str = "") -> CodeRequest:
         self._submitted.append((self.name, plan.digest()))
         return CodeRequest(f"{self.name}-request", "f", "c")
 

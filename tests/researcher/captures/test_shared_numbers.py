@@ -57,7 +57,7 @@ SEEN_ELSEWHERE: dict[str, Line] = {
 
 @pytest.mark.parametrize("name", SEEN_ELSEWHERE)
 def test_what_is_seen_through_another_view_is_not_written_into(name: str) -> None:
-    with pytest.raises(GraphError, match="writes into a value that is read elsewhere"):
+    with pytest.raises(GraphError, match="writes into a value of which an earlier view is read"):
         capture(Network(SEEN_ELSEWHERE[name]), image_shape=SHAPE, num_classes=4)
 
 

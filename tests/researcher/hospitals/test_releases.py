@@ -120,7 +120,7 @@ def test_a_plan_that_needs_more_than_the_hospital_knows_is_never_sent(monkeypatc
     assert sent == []
     hospital.channel = SimpleNamespace(release=Release(0, 3, 0))  # type: ignore[assignment]
     hospital.submit(newer)
-    assert sent == [("a" * 32, newer)]
+    assert sent == [("a" * 32, newer, "")]
     hospital._assets.clear()
     with pytest.raises(FederationError, match="'north' did not say which of PySyft's assets the dataset 'd' is"):
         hospital.submit(newer)

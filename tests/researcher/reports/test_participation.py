@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from policies.errors import DatasiteUnreachable
-from researcher.reports.participation import LeftOut, participation
+from researcher.reports.participation import LeftOut, participation, told_invited
 from researcher.studies.history import PHASES, RoundRecord
+from researcher.studies.taking_part.invited import Invited
 
 REFUSED = "WW601: The hospital's disk is full."
 AWAY = f"{DatasiteUnreachable.code}: Nothing answers there."
@@ -59,3 +60,13 @@ def test_a_hospital_that_ended_its_part_is_told_so() -> None:
 def test_one_that_joins_late_approved() -> None:
     part = participation("b", rounds("a", "a b", b={1: "pending"}))
     assert (part.decision, part.standing) == ("approved", "some rounds")
+
+
+def test_who_came_later_is_told_with_when() -> None:
+    invited = {"b": Invited(2, "2026-11-29T10:00:00+00:00"), "c": Invited(0, "2026-11-30T10:00:00+00:00")}
+    assert told_invited(invited) == (
+        "b was invited after round 2 (2026-11-29). c was invited before round 1 (2026-11-30)."
+    )
+    assert told_invited({}) == ""
+    part = participation("b", rounds("a", "a", "a b"))
+    assert part.left_out == (LeftOut(1, 2, "not asked"),) and part.standing == "some rounds"

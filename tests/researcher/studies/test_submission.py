@@ -187,7 +187,9 @@ def taking(**answers: WanwuError | BaseException | None) -> tuple[Federation, li
             raise error
         return CodeRequest(request_id=name, function="f", code_id="c")
 
-    hospitals: list[Any] = [SimpleNamespace(name=name, submit=lambda plan, name=name: submit(name)) for name in answers]
+    hospitals: list[Any] = [
+        SimpleNamespace(name=name, submit=lambda plan, stub, name=name: submit(name)) for name in answers
+    ]
     return Federation(hospitals), asked
 
 

@@ -55,7 +55,7 @@ class Hospitals:
     def datasets(self) -> list[DatasetInfo]:
         return [self.info]
 
-    def submit(self, plan: Any, on_request: Any, on_refusal: Any) -> dict[str, CodeRequest]:
+    def submit(self, plan: Any, named: Any, on_request: Any, on_refusal: Any) -> dict[str, CodeRequest]:
         self.submitted.append(plan)
         sent = CodeRequest(request_id="r" * 16, function="f", code_id="c")
         on_request("north", sent)
@@ -191,7 +191,7 @@ def test_what_a_hospital_released_before_is_kept_where_it_does_not_answer_again(
     north = CodeRequest(request_id="r" * 16, function="f", code_id="c")
     both = {"north": north, "south": replace(north, request_id="s" * 16)}
 
-    def submit(plan: Any, on_request: Any, on_refusal: Any) -> dict[str, CodeRequest]:
+    def submit(plan: Any, named: Any, on_request: Any, on_refusal: Any) -> dict[str, CodeRequest]:
         hospitals.submitted.append(plan)
         for name, sent in both.items():
             on_request(name, sent)

@@ -1,0 +1,68 @@
+"""Hospitals in this process that take plans, for studies that further hospitals come to; their books are files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from support.fake_hospitals import SIZE, FakeHospital
+from support.hospitals import CLASSES
+
+from policies.errors import WanwuError
+from policies.plans.kinds import Plan
+from policies.plans.training import ModelSpec
+from researcher.hospitals.code_request import CodeRequest
+from researcher.hospitals.hospital import DatasetInfo
+
+SPEC = ModelSpec("linear", (16, 16, 1), 2)
+
+
+def dataset_of(name: str, **changes: Any) -> DatasetInfo:
+    """What a hospital publishes."""
+    told = {"class_names": CLASSES, "image_shape": (16, 16, 1), "unit": "picture", "public_size": SIZE, "limits": {}}
+    return DatasetInfo(datasite=name, name="d", **{**told, **changes})
+
+
+class InvitableHospital(FakeHospital):
+    """A hospital that keeps the requests it took in a file, one for each stub's name, as PySyft does.
+
+    Attributes:
+        books: The file.
+        refuses: What it answers to a submission; None takes it.
+        answering: Called when a request is taken and nothing of that was answered yet.
+    """
+
+    books: Path
+    refuses: WanwuError | None
+    answering: Callable[[], object]
+
+    def submit(self, plan: Plan, name: str = "") -> CodeRequest:
+        self._reach()
+        if self.refuses is not None:
+            raise self.refuses
+        kept = self.requests
+        kept.setdefault(name, {"request": f"{self.name}-{len(kept)}", "plan": plan.to_json()})
+        self.books.write_text(json.dumps(kept))
+        self.answering()
+        return CodeRequest(kept[name]["request"], name, "c")
+
+    @property
+    def requests(self) -> dict[str, dict[str, str]]:
+        """Name of the stub → its request and its plan."""
+        return dict(json.loads(self.books.read_text())) if self.books.exists() else {}
+
+    def close(self) -> None:
+        pass
+
+
+def invitable(folder: Path, name: str, first: Any, **published: Any) -> InvitableHospital:
+    """A hospital with these weights' shapes, whose books lie in a folder."""
+    made = InvitableHospital(name, first)
+    made.books, made.refuses, made.answering = folder / f"{name}.books.json", None, lambda: None
+    made.public_key = f"key of {name}"  # type: ignore[attr-defined]
+    datasets: Any = {"d": dataset_of(name, **published)}
+    made.datasets = datasets
+    made.url = f"https://{name}.example.org"  # type: ignore[attr-defined]
+    return made
