@@ -53,14 +53,8 @@ def invite(*, credentials: Sequence[str], out: Path, hospital: str | None) -> in
     with connect(credentials, begun=True, announced=True) as federation:
         study = Study.load(federation, out)
         made = invite_all(study, hospital=hospital)
-    for name in made.invited:
-        say(f"{name}: request {study.requests[name].request_id[:8]}, waiting for the hospital's decision")
-    for name, reason in made.without.items():
-        say(f"without {name}: {reason}")
-    for name, told in made.asked_before.items():
-        say(f"{name} was asked before: {told}")
-    if made.invited:
-        say("They take part from the round after their approval: 'train' goes on with them.")
+    for line in made.told(study.requests):
+        say(line)
     return 0 if made.invited else 1
 
 

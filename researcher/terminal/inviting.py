@@ -10,11 +10,15 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from policies.answers.requests import with_reason
-from policies.errors import ConfigError, WanwuError
+from policies.errors import ConfigError, PlanError, WanwuError
 from policies.plans.tokeniser import TEXT_MODELS
+from policies.plans.training import TrainingPlan
 from policies.untrusted_text import shown
+from researcher.hospitals.code_request import CodeRequest
 from researcher.hospitals.differences import differences
 from researcher.hospitals.hospital import DatasetInfo, Hospital
+from researcher.planning.planning import check_delta
+from researcher.planning.shortages import shortages
 from researcher.studies.checkpoints import load_state
 from researcher.studies.study import Study
 from researcher.terminal.given_gram import given_gram
@@ -35,7 +39,7 @@ class KnownHospital:
     dataset: DatasetInfo
 
 
-@dataclass
+@dataclass(repr=False)
 class Invitations:
     """What came of inviting hospitals.
 
@@ -43,11 +47,38 @@ class Invitations:
         invited: Those that have a request now.
         without: Hospital → why it has none.
         asked_before: Hospital → how its request stands, of those that have one from before and were not asked.
+        short: Hospital → why its privacy budget hardly holds the study, which it reserves whole, of those invited.
     """
 
     invited: list[str] = field(default_factory=list)
     without: dict[str, str] = field(default_factory=dict)
     asked_before: dict[str, str] = field(default_factory=dict)
+    short: dict[str, str] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        lines = [f"{name}: invited, waiting for the hospital's decision" for name in self.invited]
+        lines += self._others()
+        return "\n".join(shown(one, most=2000) for one in lines)
+
+    def told(self, requests: Mapping[str, CodeRequest]) -> list[str]:
+        """It in lines.
+
+        Args:
+            requests: Of the study.
+        """
+        lines = [
+            f"{name}: request {requests[name].request_id[:8]}, waiting for the hospital's decision"
+            for name in self.invited
+        ]
+        last = "They take part from the round after their approval: 'train' goes on with them."
+        return [*lines, *self._others(), *([last] if self.invited else [])]
+
+    def _others(self) -> list[str]:
+        return [
+            *(f"{name}: {why}" for name, why in self.short.items()),
+            *(f"without {name}: {reason}" for name, reason in self.without.items()),
+            *(f"{name} was asked before: {told}" for name, told in self.asked_before.items()),
+        ]
 
 
 def invite(
@@ -72,6 +103,11 @@ def invite(
             nobody to ask.
         FederationError: There is no connection to that hospital.
     """
+    if not isinstance(study.plan, TrainingPlan):
+        raise ConfigError(
+            f"{study.folder} holds a request for counts, and only a study takes hospitals in later. Ask the hospital "
+            "for counts of its own."
+        )
     with study.held():
         saved = load_state(study.folder, plan_digest=study.plan.digest())
         done = 0 if saved is None else saved[0].round
@@ -99,6 +135,7 @@ def invite(
         study.submit_to_more(fits, after_round=done)
         made.invited += [name for name in fits if name in study.requests]
         made.without |= {name: study.refused[name] for name in fits if name not in study.requests}
+        made.short |= shortages(study.federation.only(*made.invited), study.plan)
         return made
 
 
@@ -141,9 +178,9 @@ def _unfit(study: Study, hospital: Hospital, known: Mapping[str, KnownHospital])
     """Why a hospital cannot take part in the study, by what it publishes; empty where nothing speaks against it."""
     plan, name = study.plan, hospital.name
     there = {one: study.federation.hospitals[one] for one in study.requests if one in study.federation.hospitals}
-    keys = {one: kept.public_key for one, kept in known.items() if one in study.requests}
-    keys |= {one: connected.public_key for one, connected in there.items()}
-    if same := [one for one, key in keys.items() if key == hospital.public_key]:
+    keys = [(one, kept.public_key) for one, kept in known.items() if one in study.requests]
+    keys += [(one, connected.public_key) for one, connected in there.items()]
+    if same := [one for one, key in keys if key == hospital.public_key]:
         return f"it signs with the key of {same[0]}, which has a request of this study: one hospital, asked once."
     if (own := hospital.datasets.get(plan.dataset)) is None:
         return f"it has no dataset '{plan.dataset}'; it has {', '.join(hospital.datasets) or 'none'}."
@@ -156,6 +193,11 @@ def _unfit(study: Study, hospital: Hospital, known: Mapping[str, KnownHospital])
             f"its {found.what} is {found.there}, the study's is {found.here}. {found.means} It was not asked.",
             most=2000,
         )
+    if plan.privacy is not None:
+        try:
+            check_delta(plan.privacy.delta, [own])
+        except PlanError as error:
+            return f"{error.public} The study's plan stays as it is: submit a new study with such a delta."
     gram = given_gram(plan.server.strategy, study.folder, None)
     if gram is not None and name not in gram.arrays:
         return (

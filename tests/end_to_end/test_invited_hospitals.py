@@ -117,7 +117,8 @@ def test_a_hospital_that_is_down_at_submission_is_invited_and_takes_part_from_ro
                 assert receipt.epsilon == pytest.approx(epsilon_spent([steps], privacy.delta))
                 assert result["privacy"][name]["epsilon"] == pytest.approx(receipt.epsilon)
             model = out / "global_model.safetensors"
-            assert "Valid" in command("-m", "researcher", "receipt", "verify-model", model, "--out", out).stdout
+            verified = command("-m", "researcher", "receipt", "verify-model", model, "--out", out).stdout
+            assert "is of 'joined', 4 round(s)" in verified and "cedar: 2 round(s)" in verified
             command("-m", "researcher", "evidence", out, "--out", tmp_path / "papers")
             command("-m", "researcher", "end", *about)
             late = command("-m", "researcher", "invite", *about, check=False)

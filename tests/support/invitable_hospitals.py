@@ -10,6 +10,7 @@ from typing import Any
 from support.fake_hospitals import SIZE, FakeHospital
 from support.hospitals import CLASSES
 
+from policies.answers.hospital import BudgetAnswer
 from policies.errors import WanwuError
 from policies.plans.kinds import Plan
 from policies.plans.training import ModelSpec
@@ -32,11 +33,13 @@ class InvitableHospital(FakeHospital):
         books: The file.
         refuses: What it answers to a submission; None takes it.
         answering: Called when a request is taken and nothing of that was answered yet.
+        left: Epsilon that is left of its budget.
     """
 
     books: Path
     refuses: WanwuError | None
     answering: Callable[[], object]
+    left: float = 8.0
 
     def submit(self, plan: Plan, name: str = "") -> CodeRequest:
         self._reach()
@@ -47,6 +50,10 @@ class InvitableHospital(FakeHospital):
         self.books.write_text(json.dumps(kept))
         self.answering()
         return CodeRequest(kept[name]["request"], name, "c")
+
+    def budget(self, dataset: str) -> BudgetAnswer:
+        self._reach()
+        return BudgetAnswer(epsilon_total=8.0, epsilon_left=self.left, delta=1e-5)
 
     @property
     def requests(self) -> dict[str, dict[str, str]]:

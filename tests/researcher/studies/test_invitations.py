@@ -17,7 +17,7 @@ import pytest
 from support.fake_hospitals import averaged, federation_of
 from support.hospitals import CLASSES, draw_pictures
 from support.invitable_hospitals import SPEC, InvitableHospital, dataset_of, invitable
-from support.signed_studies import BY_A_GRAM, kept_gram
+from support.signed_studies import BY_A_GRAM, GRAM, kept_gram
 
 from datasites.training.models import initial_weights
 from policies.answers.requests import RequestAnswer
@@ -27,6 +27,7 @@ from researcher.evaluation.hold_out import HoldOut
 from researcher.studies.history import RoundRecord
 from researcher.studies.kept_plan import STUDY_FILE, kept
 from researcher.studies.study import Study
+from researcher.studies.submission import Submission
 from researcher.studies.taking_part.on_the_way import ON_THE_WAY_FILE, on_the_way
 from researcher.terminal.inviting import Invitations, KnownHospital, invite
 
@@ -281,6 +282,7 @@ def test_a_study_that_was_ended_takes_nobody_in(tmp_path: Path, states: tuple[st
         ({"class_names": CLASSES[::-1]}, "its class_names is .*The same classes in another order.*It was not asked"),
         ({"image_shape": (32, 32, 1)}, r"its image_shape is \(32, 32, 1\), the study's is \(16, 16, 1\)"),
         ({"unit": "patient"}, "its unit is patient, the study's is picture"),
+        ({"public_size": 200_000}, "delta 1e-5 promises nothing to the 200000 units at c.*stays as it is"),
     ],
 )
 @pytest.mark.parametrize("is_there", [True, False])
@@ -297,6 +299,27 @@ def test_a_hospital_with_other_pictures_is_not_asked(
     made = invited(study, known=known)
     assert list(made.without) == ["c"] and not c.requests and not study.refused
     assert re.search(why, made.without["c"])
+
+
+def test_a_budget_that_hardly_holds_the_study_is_told_and_asked_all_the_same(tmp_path: Path) -> None:
+    study, _ = submitted(tmp_path, "a")
+    c = invitable(tmp_path, "c", FIRST)
+    c.left = 0.01
+    study = with_more(study, c)
+    made = invited(study)
+    assert made.invited == ["c"] and "0.01 of 8 is left there" in made.short["c"]
+    said = made.told(study.requests)
+    assert said[0] == "c: request c-0, waiting for the hospital's decision" and said[1].startswith("c: the study alone")
+    assert said[-1].startswith("They take part") and repr(made).startswith("c: invited, waiting")
+    assert "\x1b" not in repr(Invitations(without={"c": "\x1b[2J"}))
+
+
+def test_a_request_for_counts_takes_nobody_in(tmp_path: Path) -> None:
+    a, c = invitable(tmp_path, "a", FIRST), invitable(tmp_path, "c", FIRST)
+    Submission.submit(federation_of(a), GRAM, tmp_path / "counts")
+    study = Study.load(federation_of(a, c), tmp_path / "counts")
+    with pytest.raises(ConfigError, match="holds a request for counts"):
+        invited(study)
 
 
 def test_a_hospital_under_two_names_is_asked_once(tmp_path: Path) -> None:
