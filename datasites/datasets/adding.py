@@ -24,8 +24,8 @@ from datasites.ingestion.findings import hold_out_pixels
 from datasites.ingestion.ingest import Asked, Reader, ingest
 from datasites.ingestion.ingested_before import Difference, asked_otherwise, difference
 from datasites.ingestion.listing_checks import check_patients, form_of
-from datasites.ingestion.pseudonyms import of_patient, of_source
-from datasites.ingestion.reasons import IN_HOLD_OUT
+from datasites.ingestion.pseudonyms import of_patient, of_source, of_spellings
+from datasites.ingestion.reasons import IN_HOLD_OUT, PATIENTS_ALIKE
 from datasites.sources.dicom.patients import BEFORE_ISSUER
 from datasites.sources.listing import ListedPicture, Listing
 from datasites.state.kept_books import open_audit
@@ -177,9 +177,13 @@ class Ingest:
             )
 
     def _without_withdrawn(self, listing: Listing) -> Listing:
-        """The listing without pictures under the identifier of a patient who withdrew."""
+        """The listing without pictures under the identifier of a patient who withdrew, as programs may write it too.
+
+        Where the hospital has said that identifiers that are alike are different patients', spelling counts.
+        """
         gone, secret = who_withdrew(self.state), self.asked.secret
-        return self._without(listing, lambda one: any(map(gone.has, _patients(secret, one))))
+        exactly = PATIENTS_ALIKE in self.asked.accepted
+        return self._without(listing, lambda one: any(map(gone.has, _patients(secret, one, exactly=exactly))))
 
     def _without_files(self, listing: Listing) -> Listing:
         """The listing without files that a patient who withdrew had, whoever they are said to be of now."""
@@ -193,10 +197,13 @@ class Ingest:
         return replace(listing, pictures=kept)
 
 
-def _patients(secret: bytes, listed: ListedPicture) -> set[bytes]:
+def _patients(secret: bytes, listed: ListedPicture, *, exactly: bool) -> set[bytes]:
     """Pseudonyms of a picture's patient: by the whole name, and by a PatientID that only later has two issuers."""
     named = listed.patient or ""
-    return {of_patient(secret, one) for one in {named, named.partition(BEFORE_ISSUER)[0]} - {""}}
+    names = {named, named.partition(BEFORE_ISSUER)[0]} - {""}
+    if exactly:
+        return {of_patient(secret, one) for one in names}
+    return {one for name in names for one in of_spellings(secret, name)}
 
 
 def _labels_by_pixels(store: PictureStore, rows: NDArray[np.int64]) -> dict[bytes, tuple[int, ...]]:

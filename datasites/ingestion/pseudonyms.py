@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 
+from datasites.sources.alike import other_spellings
 from datasites.sources.listing import one_patient
 
 SECRET_BYTES = 32
@@ -25,6 +26,11 @@ def of_patient(secret: bytes, patient: str) -> bytes:
     return _keyed(
         secret, b"patient", one_patient(patient).encode("utf-8", "surrogatepass")
     )  # a folder's name may be bytes
+
+
+def of_spellings(secret: bytes, patient: str) -> set[bytes]:
+    """The pseudonyms of a patient by every way in which programs write the identifier: see `other_spellings`."""
+    return {of_patient(secret, one) for one in other_spellings(patient)}
 
 
 def name_of(secret: bytes) -> str:

@@ -13,6 +13,8 @@ _SPACES = re.compile(r"[\s_]+")
 _HYPHEN = re.compile(r"(?<=[^\W\d_]) ?- ?(?=[^\W\d_])")  # not the sign of a number
 _NUMBER = re.compile(r"([+-]?)0*(\d+)(?:\.0*)?")
 
+_MOST_DIGITS = 16
+
 
 def two_alike(names: Collection[str]) -> tuple[str, str] | None:
     """Two of the names that are one by all but capitals, spaces, or the form of a number; None where none are."""
@@ -29,6 +31,19 @@ def plain_patient(identifier: str) -> str:
     `P 01` and `p01`.
     """
     return re.sub(r"\s", "", _plain(identifier.lstrip("'")))
+
+
+def other_spellings(identifier: str) -> set[str]:
+    """The ways in which programs write a patient's identifier, as far as they can be listed; it is among them.
+
+    Capitals, spaces, and of a number leading zeros up to `_MOST_DIGITS` and a fraction of nothing.
+    """
+    plain = plain_patient(identifier)
+    spelt = {identifier, re.sub(r"\s", "", identifier), plain, plain.upper()}
+    if plain.isascii() and plain.isdigit():
+        spelt |= {plain.zfill(width) for width in range(1, _MOST_DIGITS + 1)}
+        spelt |= {f"{plain}.0", f"'{plain}"}
+    return spelt - {""}
 
 
 def _plain(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,10 @@ from support.array_store import in_this_process, listed, listing_of
 from support.versioned import SECRET, make_state, newest
 
 from datasites.datasets.adding import Ingest
+from datasites.datasets.removal import remove_patients
 from datasites.files.state_folder import StateFolder
 from datasites.ingestion.ingest import Asked
-from datasites.sources.alike import plain_patient
+from datasites.sources.alike import other_spellings, plain_patient
 from datasites.sources.dataset_settings import DatasetSettings
 from datasites.sources.inspection.inspection import inspect_source
 from datasites.sources.listing import Listing
@@ -78,3 +80,23 @@ def test_inspect_foresees_it(tmp_path: Path) -> None:
     found = inspect_source(DatasetSettings(data_path=str(tmp_path / "labels.csv")))
     assert [note for note in found.notes if note.startswith("1 patients have identifiers")] and found.patients == 6
     assert listed(tmp_path / "labels.csv", patient_column="patient_id").pictures[5].patient == "0001"
+
+
+@pytest.mark.parametrize(
+    ("withdrew", "comes"), [("12", "0012"), ("0012", "12"), ("12", "12.0"), ("P7", "p7"), ("p7", "P 7")]
+)
+def test_who_withdrew_does_not_come_back_written_in_another_way(state: StateFolder, withdrew: str, comes: str) -> None:
+    take(state, of([withdrew, "a", "b", "c"]))
+    remove_patients(state, "pictures", [withdrew], least=2)
+    listing = of([*"abcd", comes, "new"])
+    changed = replace(listing, pictures=listing.pictures[4:])  # of pixels that the dataset has not had
+    take(state, changed)
+    assert newest(state).manifest.num_units == 4  # a, b, c and the new one
+    take(state, changed, accepted=("patients_alike",))
+    assert newest(state).manifest.num_units == 5  # the hospital has said that they are two
+
+
+def test_spellings_that_are_listed_are_one_patients() -> None:
+    for identifier in ("0012", "12.0", "P 01", "p1", "x", "Zoë 1"):
+        assert {plain_patient(one) for one in other_spellings(identifier)} == {plain_patient(identifier)}
+        assert identifier in other_spellings(identifier)
