@@ -153,7 +153,7 @@ def test_neither_terminal_nor_log_nor_state_folder_holds_an_identifier(state: St
     take(state, replace(listing, pictures=[replace(one, patient=name) for one in listing.pictures]))
     remove_patients(state, "pictures", [name], least=LEAST)
     found = texts_in(state)
-    assert "Meier" not in found and "1961" not in found and "p3" not in found.split('"')
+    assert "Meier" not in found and "03.1961" not in found and "p3" not in found.split('"')
     events = [json.loads(line) for line in (state.path / "audit.log").read_text().splitlines()]
     told = next(event for event in events if event["event"] == removal.WITHDRAWN)
     assert (told["patients"], told["count"]) == (of_patient(SECRET, name).hex()[:16], 1)
