@@ -1,4 +1,7 @@
-"""The command `repeat`: somebody's study once more, from its folder. Its plan goes out; nothing is spent by asking."""
+"""Commands that submit a study's plan from its folder: `repeat`, and `invite`, for further hospitals of the same study.
+
+The plan goes out; nothing is spent by asking.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import TYPE_CHECKING
 from policies.terminal.commands import argument, option, path
 from policies.terminal.printing import say
 from researcher.cli.access import connect, credentials_option
-from researcher.cli.commands import SUBMITTED, ResearcherCommands, study_folder
+from researcher.cli.commands import INVITED, SUBMITTED, ResearcherCommands, study_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,8 +35,24 @@ def repeat(*, study: Path, credentials: Sequence[str], out: Path, test: Path | N
         say(f"  {name}: request {request.request_id[:8]}, waiting for the hospital's decision")
 
 
+def invite(*, credentials: Sequence[str], out: Path, hospital: str | None) -> int:
+    """Submits a study's plan, as its folder keeps it, to the hospitals that have no request of it. Status 1 if none
+    took it.
+    """
+    with connect(credentials, begun=True, announced=True) as federation:
+        from researcher.notebook.study import Study
+
+        study = Study.load(federation, out)
+        made = study.invite(hospital=hospital)
+    for line in made.told(study.requests):
+        say(line)
+    return 0 if made.invited else 1
+
+
 def add_commands(commands: ResearcherCommands) -> None:
-    """Adds this command to the program."""
+    """Adds these commands to the program."""
+    one = option("--hospital", "which datasite, where only one is to be asked", value="NAME")
+    commands.add("invite", invite, credentials_option(), study_folder(), one, interrupted=INVITED)
     commands.add(
         "repeat",
         repeat,

@@ -1,4 +1,4 @@
-"""Commands about a study: `submit`, `invite`, `status`, `train`, `end`. Weights go out, checked updates come back."""
+"""Commands about a study: `submit`, `status`, `train`, `end`. A plan and weights go out, checked updates come back."""
 
 from __future__ import annotations
 
@@ -12,15 +12,7 @@ import click
 from policies.terminal.commands import option, path
 from policies.terminal.printing import say
 from researcher.cli.access import Missing, connect, credentials_option
-from researcher.cli.commands import (
-    GOES_ON,
-    INVITED,
-    SUBMITTED,
-    TOLD,
-    ResearcherCommands,
-    backbone_weights,
-    study_folder,
-)
+from researcher.cli.commands import GOES_ON, SUBMITTED, TOLD, ResearcherCommands, backbone_weights, study_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,21 +35,6 @@ def submit(*, credentials: Sequence[str], out: Path, **study_options: Any) -> No
     _tell_of_gram(study.plan)
 
 
-def invite(*, credentials: Sequence[str], out: Path, hospital: str | None) -> int:
-    """Submits a study's plan, as its folder keeps it, to the hospitals that have no request of it. Status 1 if none
-    took it.
-    """
-    from researcher.notebook.folder import invite as invite_all
-    from researcher.studies.study import Study
-
-    with connect(credentials, begun=True, announced=True) as federation:
-        study = Study.load(federation, out)
-        made = invite_all(study, hospital=hospital)
-    for line in made.told(study.requests):
-        say(line)
-    return 0 if made.invited else 1
-
-
 def _tell_of_gram(plan: TrainingPlan) -> None:
     """That a plan steps by a matrix which is asked for apart: `train` refuses to begin without it."""
     if plan.server.by_a_gram:
@@ -68,9 +45,7 @@ def _tell_of_gram(plan: TrainingPlan) -> None:
 def status(*, credentials: Sequence[str], out: Path) -> None:
     """Shows what the hospitals decided, how many rounds are done, and which a hospital was missing from, and why."""
     from policies.answers.requests import with_reason
-    from researcher.studies.checkpoints import load_state
     from researcher.studies.study import Study
-    from researcher.studies.taking_part.on_the_way import on_the_way
 
     with connect(credentials, begun=True) as federation:
         study = Study.load(federation, out)
@@ -80,7 +55,7 @@ def status(*, credentials: Sequence[str], out: Path) -> None:
             say(f"{name}: did not take the plan: {reason}")
         for name, one in study.invited.items():
             say(f"{name}: {one.told()}")
-        for name in on_the_way(out):
+        for name in study.on_the_way:
             say(f"{name}: may have a request that was not noted here; 'invite' finds it")
         for name, canary in study.canaries.items():
             say(f"canary at {name}: {canary.told()}")
@@ -89,7 +64,7 @@ def status(*, credentials: Sequence[str], out: Path) -> None:
                 say(f"{name}: {count} question{'s wait' if count > 1 else ' waits'} for your answer")
         for line in study.told_rehearsals():
             say(line)
-    if saved := load_state(out, plan_digest=study.plan.digest()):
+    if saved := study.saved():
         given_up = sum(not record.datasites for record in saved[1].records)
         without = f", {given_up} of them given up: the model stayed as it was" if given_up else ""
         say(f"{len(saved[1])} of {study.plan.rounds} rounds done{without}")
@@ -240,8 +215,6 @@ def add_commands(commands: ResearcherCommands) -> None:
     test = "public hold-out: a folder, an .npz file, a table, or a .toml that describes it"
     source = "public weights to start from: a file, timm:NAME, torchvision:NAME, or one of these names with =FILE"
     commands.add("submit", submit, access, folder, _no_gram(), later=_settings_options, interrupted=SUBMITTED)
-    one = option("--hospital", "which datasite, where only one is to be asked", value="NAME")
-    commands.add("invite", invite, access, folder, one, interrupted=INVITED)
     commands.add("status", status, access, folder)
     commands.add(
         "train",

@@ -197,10 +197,9 @@ class Study(study.Study):
             StudyInterrupted: By hand; run it again to go on.
             WanwuError: As `researcher.studies.study.Study.run`; run it again to go on.
         """
-        setup = self.setup
+        setup, gram = self.setup, None if gram is None else Path(gram)
         pictures = given_hold_out(hold_out, self.federation, self.plan, setup)
         drawn = partial(first_weights, self.plan, 0 if setup is None else setup.seed)
-        gram = None if gram is None else Path(gram)
         with self.held():
             if strategy is None:
                 strategy = chosen_strategy(self.plan, self.folder, gram)

@@ -122,7 +122,7 @@ class Study(Submission[TrainingPlan]):
         on_round: Callable[[RoundRecord], None],
     ) -> tuple[ServerState, History]:
         """Those that are left until so many are done; arguments as of `run`."""
-        saved = load_state(self.folder, plan_digest=self.plan.digest())
+        saved = self.saved()
         if saved is None:
             saved = strategy.init(initial_weights() if callable(initial_weights) else initial_weights), History()
         state, history = saved
@@ -145,6 +145,14 @@ class Study(Submission[TrainingPlan]):
             canaries.stop()
             pool.shutdown(wait=False, cancel_futures=True)
         return state, history
+
+    def saved(self) -> tuple[ServerState, History] | None:
+        """What the folder holds after the last round; None before the first is done.
+
+        Raises:
+            ConfigError: It was changed or cut, or is another plan's.
+        """
+        return load_state(self.folder, plan_digest=self.plan.digest())
 
     def is_under_way(self, min_clients: int) -> bool:
         """Whether so many hospitals were asked for a round already: they approved, and no decision is waited for.

@@ -28,7 +28,7 @@ from researcher.studies.decisions import OnChange
 from researcher.studies.kept_plan import GRAPH_FILE, LOSS_FILE, RECEIPTS, STUDY_FILE, check_free, read_submission
 from researcher.studies.taking_part.canary_end import CanaryEnd
 from researcher.studies.taking_part.invited import Invited
-from researcher.studies.taking_part.on_the_way import OnTheWay
+from researcher.studies.taking_part.on_the_way import OnTheWay, on_the_way
 from researcher.studies.taking_part.roster import Roster
 
 __all__ = ["RECEIPTS", "STUDY_FILE", "Submission"]
@@ -142,6 +142,11 @@ class Submission(Conversation, Generic[P]):
                     self.invited = {**self.invited, name: Invited.now(after_round)}
                     self._take(name, request)
                     way.arrived(name)
+
+    @property
+    def on_the_way(self) -> tuple[str, ...]:
+        """Hospitals that may have a request which is not in `requests`: whoever sent it was killed, or not answered."""
+        return on_the_way(self.folder)
 
     @contextmanager
     def held(self) -> Iterator[None]:

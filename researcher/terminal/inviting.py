@@ -9,17 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
+from policies.answers import rounded
 from policies.answers.requests import with_reason
-from policies.errors import ConfigError, PlanError, WanwuError
+from policies.errors import ConfigError, WanwuError
 from policies.plans.tokeniser import TEXT_MODELS
 from policies.plans.training import TrainingPlan
 from policies.untrusted_text import shown
 from researcher.hospitals.code_request import CodeRequest
 from researcher.hospitals.differences import differences
 from researcher.hospitals.hospital import DatasetInfo, Hospital
-from researcher.planning.planning import check_delta
 from researcher.planning.shortages import shortages
-from researcher.studies.checkpoints import load_state
 from researcher.studies.study import Study
 from researcher.terminal.given_gram import given_gram
 
@@ -109,7 +108,7 @@ def invite(
             "for counts of its own."
         )
     with study.held():
-        saved = load_state(study.folder, plan_digest=study.plan.digest())
+        saved = study.saved()
         done = 0 if saved is None else saved[0].round
         if done >= study.plan.rounds:
             raise ConfigError(
@@ -193,11 +192,11 @@ def _unfit(study: Study, hospital: Hospital, known: Mapping[str, KnownHospital])
             f"its {found.what} is {found.there}, the study's is {found.here}. {found.means} It was not asked.",
             most=2000,
         )
-    if plan.privacy is not None:
-        try:
-            check_delta(plan.privacy.delta, [own])
-        except PlanError as error:
-            return f"{error.public} The study's plan stays as it is: submit a new study with such a delta."
+    if plan.privacy is not None and plan.privacy.delta * own.public_size >= 1:
+        return (
+            f"the plan's delta, {rounded.number(plan.privacy.delta)}, promises nothing to its {own.public_size} units: "
+            f"it would have to be below 1/{own.public_size}. Submit a new study with such a delta."
+        )
     gram = given_gram(plan.server.strategy, study.folder, None)
     if gram is not None and name not in gram.arrays:
         return (

@@ -15,6 +15,7 @@ from support.notebooks import AtHome, dataset, faults, federation, words
 
 from policies.errors import ConfigError
 from researcher.cli import main, studies
+from researcher.cli import repetition as repetition_commands
 from researcher.notebook import federation as notebook_federation
 from researcher.notebook.repetition import repetition
 from researcher.notebook.study import Study
@@ -98,7 +99,8 @@ def test_the_command_says_who_was_invited_who_was_not_and_who_has_a_request(
         state="denied",
         reason="Not this year.",
     )
-    monkeypatch.setattr(studies, "connect", lambda credentials, **how: nullcontext(at))
+    for commands in (studies, repetition_commands):
+        monkeypatch.setattr(commands, "connect", lambda credentials, **how: nullcontext(at))
     capsys.readouterr()
     out = ["--out", str(study.folder)]
     assert main(["invite", *out]) == 0
