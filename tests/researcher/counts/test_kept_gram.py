@@ -149,6 +149,7 @@ def test_a_studys_result_tells_both(kept, tmp_path):
     record = RoundRecord(1, ("north", "south"), 0.5, 0.5, ((1, 0), (0, 1)), dict.fromkeys(PHASES, 1.0), 1, 1, epsilon)
     study = SimpleNamespace(
         canaries={},
+        invited={},
         plan=STUDY,
         folder=tmp_path,
         requests={"north": None, "south": None},
