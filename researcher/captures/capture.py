@@ -22,6 +22,7 @@ from policies.graphs.proof import Proof, prove, with_gradient
 from policies.graphs.reading import read_graph
 from policies.untrusted_text import shown
 from researcher import atomic_file, weights_file
+from researcher.captures.checks.gradients import check_gradient
 from researcher.captures.exported import trace
 from researcher.captures.replacements import replace_layers
 from researcher.captures.translation import Translation
@@ -122,8 +123,7 @@ def capture(module: nn.Module, *, image_shape: tuple[int, int, int], num_classes
         proof.multiplications,
         proof.activation_numbers,
     )
-    _check(model, captured, proof)
-    return captured
+    return replace(captured, notes=(*captured.notes, *_check(model, captured, proof)))
 
 
 def _made_constant(names: list[str]) -> str:
@@ -156,11 +156,14 @@ def _copied(module: nn.Module) -> nn.Module:
         ) from error
 
 
-def _check(model: nn.Module, captured: CapturedModel, proof: Proof) -> None:
+def _check(model: nn.Module, captured: CapturedModel, proof: Proof) -> list[str]:
     """Looks that the engine has a rule for everything, and that the graph computes what the network does.
 
+    Returns:
+        What is to be told besides.
+
     Raises:
-        GraphError: It computes something else, or what is not finite.
+        GraphError: It computes something else, or what is not finite; or has not the gradient that its author wrote.
         PlanError: The engine has no rule for something.
     """
     height, width, channels = proof.graph.image_shape
@@ -181,6 +184,13 @@ def _check(model: nn.Module, captured: CapturedModel, proof: Proof) -> None:
             "The graph computes other logits than the network. Is there something in its forward that changes from "
             "call to call, or a random number?"
         )
+
+    def logits_of(some: torch.Tensor) -> torch.Tensor:
+        with _WithoutDropout(), torch.compiler.set_stance("force_eager"):
+            found: torch.Tensor = model(some)
+        return found
+
+    return check_gradient(model, logits_of, interpreted, pictures[:1])
 
 
 class _WithoutDropout(TorchFunctionMode):

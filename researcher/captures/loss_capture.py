@@ -17,6 +17,7 @@ from policies.errors import GraphError
 from policies.graphs.losses.loss_graph import INPUTS, OUTPUT, LossGraph, read_loss
 from policies.graphs.losses.loss_proof import LossProof, prove_loss
 from researcher import atomic_file
+from researcher.captures.checks.gradients import are_alike
 from researcher.captures.exported import trace_loss
 from researcher.captures.loss_translation import LossTranslation
 from researcher.captures.writer import Ref
@@ -123,13 +124,12 @@ def _check(model: nn.Module, proof: LossProof) -> None:
     """Looks that the graph gives each of some drawn pictures the function's own loss, and a gradient to train by.
 
     Raises:
-        GraphError: It computes something else, what is not finite, or what has no gradient.
+        GraphError: It computes something else, what is not finite, or what has no gradient, or another than is written.
     """
     logits, labels = _drawn(proof.loss)
-    given = [logits, *_as_given(proof.loss, labels)]
-    with torch.no_grad():
-        wanted = torch.stack([model(*(one[i : i + 1] for one in given)).reshape(()) for i in range(len(logits))])
-    found = OwnLoss(proof).rows(logits.requires_grad_(), labels)
+    given = [logits.requires_grad_(), *_as_given(proof.loss, labels)]
+    wanted = torch.stack([model(*(one[i : i + 1] for one in given)).reshape(()) for i in range(len(logits))])
+    found = OwnLoss(proof).rows(logits, labels)
     if not wanted.isfinite().all():
         raise GraphError(
             "The loss of drawn outputs is not finite, so the graph cannot be held against the function. Keep divisors "
@@ -145,6 +145,9 @@ def _check(model: nn.Module, proof: LossProof) -> None:
         raise GraphError(
             "The loss of drawn outputs has no gradient, or one that is not finite, so nothing could be trained by it."
         )
+    if wanted.requires_grad:
+        (own,) = torch.autograd.grad(wanted.sum(), logits)
+        are_alike(own, gradient, of=wanted)
 
 
 def _drawn(loss: LossGraph) -> tuple[torch.Tensor, torch.Tensor]:

@@ -332,6 +332,15 @@ REFUSED: dict[str, tuple[Line, str]] = {
         lambda n, m: flat(m).scatter(2, flat(m).argmax(2, keepdim=True).expand(-1, -1, 3), flat(m)[:, :, :3]),
         "name a place twice",
     ),
+    "a place of each column, which two may have": (
+        lambda n, m: m.mean((1, 3)).scatter(1, m.mean(3).argmax(1), m.mean((1, 3)) + 1),
+        "name a place twice",
+    ),
+    "a median's place of each column": (
+        lambda n, m: m.mean((1, 3)).scatter(1, m.mean(3).median(1)[1], m.mean((1, 3)) + 1),
+        "name a place twice",
+    ),
+    "a place that is written twice": (lambda n, m: written_twice(m), "writes to a place twice"),
     "unpooled from windows that overlap": (
         lambda n, m: F.max_unpool2d(*F.max_pool2d(m, 3, 1, return_indices=True), [3, 3], [1, 1]),
         "where the largest|windows overlap",
@@ -364,6 +373,12 @@ def others_written(m: torch.Tensor) -> torch.Tensor:
 def flipped_written(m: torch.Tensor) -> torch.Tensor:
     made = m * 1.0
     made[:, 0] = m.flip(0)[:, 0]
+    return made
+
+
+def written_twice(m: torch.Tensor) -> torch.Tensor:
+    made = m * 1.0
+    made[:, torch.tensor([1, -3])] = m[:, 2:]
     return made
 
 

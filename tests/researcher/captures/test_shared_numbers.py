@@ -76,7 +76,16 @@ def two_results(m: torch.Tensor) -> torch.Tensor:
     return first + second + m.mean(3)
 
 
+def one_part_again(m: torch.Tensor) -> torch.Tensor:
+    made = m * 1.0
+    part = made[:, 1, ::2]
+    part.mul_(2.0)
+    part += m[:, 0, ::2]
+    return made
+
+
 WRITTEN: dict[str, Line] = {
+    "a part that is written into again": lambda n, m: one_part_again(m),
     "a constant that parameters are written into": written_constant,
     "one of two results of a part without gradients": lambda n, m: two_results(m),
     "places counted from the end": lambda n, m: n.matrix.t()[:, :4][m.argmax(1) - 1].permute(0, 3, 1, 2) + m,

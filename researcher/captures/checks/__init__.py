@@ -1,0 +1,1 @@
+"""Checks of a captured graph: what it is held against before it is given out."""
