@@ -6,6 +6,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,6 +29,7 @@ with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic an
     from support.fake_hospitals import FakeHospital, averaged, federation_of, requests_of
 
     from researcher.studies.history import RoundRecord
+    from researcher.studies.remote_round import RemoteRound
     from researcher.studies.retry_policy import RetryPolicy
     from researcher.studies.study import Study
 
@@ -127,3 +129,17 @@ def test_a_hospital_that_forgot_a_round_which_it_took_is_left_out_and_the_resear
     for record in records[1:]:
         assert "It took round 2 and knows nothing of it any more" in record.skipped["c"]
     assert set(c.charged) == {0, 1}, "it is asked for nothing more"
+
+
+def test_a_hospital_that_was_never_asked_for_a_round_is_not_said_to_have_forgotten_it() -> None:
+    hospital = FakeHospital("a", FIRST)
+
+    def unknown(request_id: str, round_index: int, *, seen: int = -1, wait_seconds: float = 0.0) -> RunAnswer:
+        raise RequestUnknown("Round 2 of this request was not asked for yet.")
+
+    hospital.run = unknown  # type: ignore[method-assign]
+    there: Any = hospital
+    policy = RetryPolicy(unreachable_seconds=0.0)
+    asked = RemoteRound(there, "d", requests_of(hospital)["a"], PLAN, 1, policy, threading.Event(), lambda event: None)
+    with pytest.raises(RequestUnknown, match=r"^Round 2 of this request was not asked for yet\.$"):
+        asked.fetch({name: one.shape for name, one in FIRST.items()})
