@@ -332,6 +332,10 @@ REFUSED: dict[str, tuple[Line, str]] = {
         lambda n, m: flat(m).scatter(2, flat(m).argmax(2, keepdim=True).expand(-1, -1, 3), flat(m)[:, :, :3]),
         "name a place twice",
     ),
+    "places that differ along another axis": (
+        lambda n, m: m[:, :, :6].scatter(3, m[:, :, :6].argsort(dim=2), m[:, :, 2:]),
+        "name a place twice",
+    ),
     "a place of each column, which two may have": (
         lambda n, m: m.mean((1, 3)).scatter(1, m.mean(3).argmax(1), m.mean((1, 3)) + 1),
         "name a place twice",
