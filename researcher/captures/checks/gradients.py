@@ -1,4 +1,4 @@
-"""Whether a graph has the gradient that its network's author wrote: a graph has that of what it computes.
+"""Gradients of a captured graph are held against its network's: a graph has those of what it computes.
 
 A function with a backward of its own (`torch.autograd.Function`) or a hook on a gradient leaves no trace in what is
 computed, so logits alone do not tell that a graph would train by another gradient.
@@ -77,7 +77,7 @@ def are_alike(own: torch.Tensor, other: torch.Tensor, *, of: torch.Tensor) -> bo
 
 
 def _gradients(model: nn.Module, logits: torch.Tensor, weights: torch.Tensor) -> dict[str, torch.Tensor]:
-    (logits * weights).sum().backward()  # type: ignore[no-untyped-call]
+    (logits * weights).sum().backward()
     found = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
