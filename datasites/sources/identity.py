@@ -168,7 +168,8 @@ class NamesSeen:
     def lines(self) -> Iterator[str]:
         """One line for each kind of place, for the hospital alone."""
         for (where, kind), found in self.suspicions.items():
-            yield f"{found.count} of the {where} look like {SAID[kind]}: {', '.join(found.examples)}"
+            between = "; " if any("," in one for one in found.examples) else ", "  # "Muster, Anna" is one name
+            yield f"{found.count} of the {where} look like {SAID[kind]}: {between.join(found.examples)}"
 
     def refuse(self, advice: str) -> None:
         """Refuses what was noted.

@@ -438,6 +438,14 @@ def test_columns_of_labels_that_are_named_after_persons_are_not_published(pictur
         assert len(listing(file, label_kind="multi", label_columns=readers, **said).pictures) == 2
 
 
+def test_names_with_a_comma_are_told_so_that_each_is_seen_to_be_one(pictures: Path) -> None:
+    readers = ["Muster, Anna", "Beispiel, Bernd"]
+    file = write(pictures, [("path", *readers), ("a/1.png", "1", "0"), ("a/2.png", "0", "1")])
+    with pytest.raises(IdentitySuspected) as caught:
+        listing(file, label_kind="multi", label_columns=readers)
+    assert caught.value.private == "2 of the label columns look like names: Beispiel, Bernd; Muster, Anna"
+
+
 def test_a_table_reads_only_what_is_wanted(tmp_path: Path) -> None:
     rows = [("path", "label", "other"), *((f"{number}.png", "red", "x") for number in range(500))]
     table = read_table(write(tmp_path, rows), ["path"])
