@@ -230,7 +230,7 @@ HOUSE: dict[str, dict[str, str]] = {
         ),
     },
     "datasites.researchers_port": {
-        "policies": "answers contracts errors plans versions",
+        "policies": "answers contracts errors ledger plans versions",
         "datasites": (
             "access assets audit_log code_requests config files runs.blobs runs.queue runs.runs runs.supervisor web"
         ),
@@ -243,7 +243,8 @@ HOUSE: dict[str, dict[str, str]] = {
     "researcher.weights_file": {"policies": "errors inside_folder", "researcher": "atomic_file"},
     "researcher.strategies": {"policies": "contracts errors validate", "researcher": "weights_file"},
     "researcher.hospitals": {
-        "policies": "answers contracts errors graphs ledger plans untrusted_text validate versions"
+        "policies": "answers contracts errors graphs ledger plans untrusted_text validate versions",
+        "researcher": "atomic_file",
     },
     "researcher.planning": {
         "policies": "answers budget errors graphs plans settings untrusted_text validate",
@@ -361,7 +362,7 @@ HOUSE: dict[str, dict[str, str]] = {
     },
     "datasites.installation": {"policies": "errors", "datasites": "config files state"},
     "datasites.doctor": {
-        "policies": "__init__ errors versions",
+        "policies": "__init__ errors ledger versions",
         "datasites": (
             "assets audit_log config datasets files pysyft_database runs.gpus runs.kernels runs.sandbox runs.slurm "
             "state training.gpu web"

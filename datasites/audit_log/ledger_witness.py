@@ -6,6 +6,7 @@ Rewriting the ledger's files, or putting an older copy in their place, then show
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from policies.errors import LedgerBroken
@@ -14,6 +15,7 @@ from policies.ledger.head_file import GENESIS
 from policies.ledger.ledger import Ledger
 
 ENTRIES, HEAD = "ledger_entries", "ledger_head"
+SETTLED = "settled"
 RESTORED = "restored from a backup"  # this event names the head anew: what was named before it was lost, and it says so
 
 
@@ -30,6 +32,12 @@ def named(entries: int, head: str) -> dict[str, str | int]:
 def is_witness(event: Mapping[str, Any]) -> bool:
     """Whether an audit event says something of the ledger's head."""
     return ENTRIES in event or event.get("event") == RESTORED
+
+
+def last_settled(events: Iterable[Mapping[str, Any]]) -> datetime | None:
+    """When the last restore was that charged in full what it could not know; None where there was none."""
+    times = [str(event["time"]) for event in events if event.get("event") == RESTORED and event.get(SETTLED) is True]
+    return datetime.fromisoformat(times[-1]) if times else None
 
 
 def check(ledger: Sequence[Entry], events: Iterable[Mapping[str, Any]]) -> int:

@@ -16,6 +16,7 @@ from datasites.state import agreement
 from datasites.state.kept_books import open_ledger, read_audit, seal_of
 from datasites.state.restore import Since
 from datasites.state.version import STATE_VERSION, check_version
+from policies.ledger import chain_errors
 
 BACKUP_DAYS = 7
 
@@ -64,6 +65,12 @@ def ledger(examined: ExaminedDatasite) -> Iterator[Finding]:
     entries = books.entries()
     unknown = ledger_witness.check(entries, read_audit(examined.state, ledger_witness.is_witness).entries)
     told = f"{len(entries)} entries, the chain holds"
+    if (missing := chain_errors.halted(books.path)) is not None:
+        which = ", ".join(f"{name} {value}" for name, value in missing.items())
+        text = f"{told}, but it lacks what a receipt of this datasite states ({which}): nothing runs or is charged"
+        advice = "An older copy of the folder was put in place: restore it. See docs/how-to-back-up-and-restore.md."
+        yield Finding("ledger", PROBLEM, text, advice)
+        return
     if unknown > examined.config.concurrent_runs + 1:
         text = f"{told}, but the audit log does not know the last {unknown}: its end may be missing"
         yield Finding("ledger", WARNING, text, "Compare the audit log with its last export or backup.")

@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 NEW_REQUEST, ANSWERED, RUN_FAILED = "new request", "question answered", "run failed"
-BY_RULE = "approved by a rule"
+BY_RULE, BEHIND = "approved by a rule", "books behind"
 LOW_BUDGET, CERTIFICATE, DISK, DOCTOR, TEST = "low budget", "certificate ends soon", "disk low", "doctor", "test"
-KINDS = (NEW_REQUEST, ANSWERED, BY_RULE, RUN_FAILED, LOW_BUDGET, CERTIFICATE, DISK, DOCTOR, TEST)
+KINDS = (NEW_REQUEST, ANSWERED, BY_RULE, RUN_FAILED, BEHIND, LOW_BUDGET, CERTIFICATE, DISK, DOCTOR, TEST)
 OF_A_REQUEST = (NEW_REQUEST, ANSWERED, BY_RULE, RUN_FAILED)
 # Events of the audit log that are worth a notice → its kind. Each names its request.
-OF_EVENTS = {"question answered": ANSWERED, "run failed": RUN_FAILED}
+OF_EVENTS = {"question answered": ANSWERED, "run failed": RUN_FAILED, "books behind": BEHIND}
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from datasites.code_requests.books import Books
 from datasites.config import DatasiteConfig
 from datasites.doctor.latest_examination import Examination
 from datasites.files.state_folder import StateFolder
-from datasites.notices.notice import BY_RULE, DOCTOR, NEW_REQUEST, OF_EVENTS, TEST, Notice, told_outside
+from datasites.notices.notice import BEHIND, BY_RULE, DOCTOR, NEW_REQUEST, OF_EVENTS, TEST, Notice, told_outside
 from datasites.notices.notice_book import NoticeBook
 from datasites.notices.sender import NoticeSender
 from datasites.notices.watch import Found, Watch
@@ -24,7 +24,12 @@ log = logging.getLogger(__name__)
 
 FIRST_LOOK_SECONDS, LOOK_SECONDS = 30.0, 600.0  # after the start, when the first runs are under way; then each
 DOCTOR_EVERY_SECONDS = 6 * 3600.0
-_TEXTS = {"question answered": "The researcher answered.", "run failed": "A run failed; 'runs' says why."}
+_TEXTS = {
+    "question answered": "The researcher answered.",
+    "run failed": "A run failed; 'runs' says why.",
+    BEHIND: "A receipt of this datasite states a round that its ledger lacks: an older copy of the state folder was "
+    "put in place. Nothing runs and nothing is charged; 'doctor' says what to do.",
+}
 
 
 class Notices:
@@ -69,6 +74,8 @@ class Notices:
         """An event was written to the audit log."""
         if event in OF_EVENTS:
             self._keep(OF_EVENTS[event], {str(details.get("request", "")): _TEXTS[event]})
+            if event == BEHIND:
+                self.look_now()
         elif event == "request approved" and "rule" in details:
             told = f"Rule '{details['rule']}' approved it, in the version {details.get('rule_version')}."
             self._keep(BY_RULE, {str(details.get("request", "")): told})

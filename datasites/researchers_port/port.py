@@ -22,6 +22,7 @@ from datasites.researchers_port import routes, sign_in
 from datasites.researchers_port.long_polls import LongPolls
 from datasites.researchers_port.mutual_tls import MutualTlsServer, server_context
 from datasites.researchers_port.pysyft_routes import SYFT_PREFIX, add_pysyft_routes
+from datasites.researchers_port.shown_receipts import ShownReceipts
 from datasites.researchers_port.told_release import tell_release
 from datasites.runs.runs import Runs
 from datasites.web.http_errors import add_error_handlers
@@ -73,6 +74,7 @@ class ResearchersPort:
             blobs=runs.blobs,
             supervisor=runs.supervisor,
             receipts=Receipts(config.name, bytes.fromhex(signing_seed), books),
+            shown=ShownReceipts(bytes.fromhex(signing_seed), books),
             polls=self._polls,
             canaries=runs.canary,
             rounds=server.serve_round,

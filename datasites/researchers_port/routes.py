@@ -21,6 +21,7 @@ from datasites.code_requests.receipts import Receipts
 from datasites.code_requests.requests import RequestBook
 from datasites.researchers_port.downloads import Download, check_range
 from datasites.researchers_port.long_polls import LongPolls
+from datasites.researchers_port.shown_receipts import ShownReceipts
 from datasites.researchers_port.signed import Researcher, Signed
 from datasites.runs.blobs import BlobStore
 from datasites.runs.queue import Run, RunQueue
@@ -58,6 +59,7 @@ class ResearcherRoutes:
     blobs: BlobStore
     supervisor: Supervisor
     receipts: Receipts
+    shown: ShownReceipts
     polls: LongPolls
     canaries: Callable[[str], RunAnswer]
     rounds: Callable[[str, str, str], str]
@@ -140,7 +142,8 @@ class ResearcherRoutes:
         run = self._find(request_id, round_index)
         answer = run.public(queue_position=self.queue.position(run))
         if round_index != CANARY and (run.state == "done" or run.code == RunLost.code):
-            return ChargedRunAnswer(**vars(answer), epsilon_spent=self._epsilon_spent(request_id))
+            spent, receipt = self._epsilon_spent(request_id), self.shown.of(request_id, round_index)
+            return ChargedRunAnswer(**vars(answer), epsilon_spent=spent, receipt=receipt)
         return answer
 
     async def wait(
@@ -192,7 +195,7 @@ class ResearcherRoutes:
 
 def make_routes(routes: ResearcherRoutes) -> APIRouter:
     """The routes, under `PREFIX`."""
-    router, signed = APIRouter(prefix=PREFIX), Signed(routes.email_of)
+    router, signed = APIRouter(prefix=PREFIX), Signed(routes.email_of, lambda *shown: routes.shown.check(*shown))
     _add_hospital(router, routes, signed)
     _add_requests(router, routes, signed)
     _add_blobs(router, routes, signed)
@@ -278,7 +281,6 @@ def _add_blobs(router: APIRouter, routes: ResearcherRoutes, signed: Signed) -> N
 
     @router.get("/blobs/{digest}/received")
     async def received(request: Request, digest: str) -> JSONResponse:
-        """How many bytes came of an upload that broke off."""
         return await signed.answer(request, lambda who: BlobAnswer(digest, routes.blobs.received(who.account, digest)))
 
     @router.get("/blobs/{digest}")

@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from datasites.web.served_path import signed_path
 from policies.contracts.outputs import release_answer
+from policies.contracts.round_receipt import ROUND_RECEIPT
 from policies.contracts.signatures import BODY, SignatureCheck
 from policies.errors import RequestMalformed, SignInFailed
 
@@ -27,8 +28,15 @@ class Researcher:
 class Signed:
     """Answers requests to whom signed them, and to nobody else."""
 
-    def __init__(self, email_of: Callable[[str], str]) -> None:
-        self._email_of, self._signatures = email_of, SignatureCheck()
+    def __init__(self, email_of: Callable[[str], str], look_at: Callable[[str, str], None]) -> None:
+        """Answers nobody yet.
+
+        Args:
+            email_of: An account's address; raises where there is no such account.
+            look_at: Given the receipt that came with a question about a code request, or an empty text, and who asks;
+                raises where none of them may be answered.
+        """
+        self._email_of, self._look_at, self._signatures = email_of, look_at, SignatureCheck()
 
     async def researcher(self, request: Request) -> Researcher:
         """Who signed a request."""
@@ -57,4 +65,7 @@ class Signed:
 
     def _verify(self, request: Request) -> Researcher:
         account = self._signatures.verify(request.headers, request.method, signed_path(request.scope))
-        return Researcher(account, self._email_of(account))
+        who = Researcher(account, self._email_of(account))
+        if "request_id" in request.path_params:
+            self._look_at(request.headers.get(ROUND_RECEIPT, ""), who.email)
+        return who

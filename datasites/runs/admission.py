@@ -10,6 +10,7 @@ from policies.answers.runs import CANARY, RunAnswer
 from policies.contracts.encodings import largest_size
 from policies.contracts.inputs import Ticket, check_weights_file
 from policies.errors import RequestAltered, RoundRefused
+from policies.ledger import chain_errors
 from policies.ledger.ledger import Ledger
 from policies.ledger.reservations import NOTHING_LEFT
 from policies.plans.server.beside import taken_in
@@ -72,6 +73,7 @@ class Admission:
         Raises:
             WanwuError: With the reason for the refusal.
         """
+        chain_errors.check_not_halted(self._ledger.path)
         plan = approval.plan
         if plan_text != plan.to_json():
             raise RequestAltered("The round carries another plan than the hospital approved.")
@@ -109,7 +111,9 @@ class Admission:
 
         Raises:
             RoundRefused: It failed or was cancelled that often.
+            BooksBehind: The ledger was halted.
         """
+        chain_errors.check_not_halted(self._ledger.path)
         before = self._queue.find(approval.request_id, CANARY)
         if before is not None and before.state in ("failed", "cancelled"):
             check_tries(before, again=True)

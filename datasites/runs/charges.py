@@ -16,6 +16,7 @@ from datasites.runs.queue import ACTIVE, Run, RunQueue
 from policies.budget.steps import GaussianSteps
 from policies.errors import (
     AuditUnavailable,
+    BooksBehind,
     DiskFull,
     LedgerBroken,
     NotReserved,
@@ -33,7 +34,7 @@ CHARGED = "Its round was charged when it started and is not run again: go on wit
 AGAIN = "Its round was charged when it started; asked for again, with the same weights, it costs nothing more."
 
 # The hospital could not write something down: like a crash, and no way for a run to be had again.
-OWN_TROUBLE = (LedgerBroken, AuditUnavailable, StorageUnavailable, DiskFull)
+OWN_TROUBLE = (LedgerBroken, BooksBehind, AuditUnavailable, StorageUnavailable, DiskFull)
 
 
 class RoundCharges:

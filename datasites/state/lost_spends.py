@@ -16,6 +16,7 @@ from datasites.audit_log.chain import GENESIS, AuditHead, Event, follow, read
 from datasites.files.state_folder import StateFolder
 from policies.budget.steps import GaussianSteps
 from policies.errors import AuditBroken, BackupRefused, LedgerBroken, PlanError
+from policies.ledger import chain_errors
 from policies.ledger.chain import Entry
 from policies.ledger.ledger import Ledger
 from policies.ledger.reservations import Reservation
@@ -31,7 +32,7 @@ class LostBooks:
         audit: Its audit log's bytes, whole lines only, if they hold and go on from the backup's.
         approved: Every reservation that its audit log names; empty without one.
         complete: Whether both hold to their sealed ends, so that the ledger knows all that was spent. A ledger alone
-            may be an older copy.
+            may be an older copy, and so is one that was halted.
     """
 
     ledger: Ledger | None = None
@@ -64,7 +65,8 @@ def lost_books(lost: Path, ledger: tuple[Entry, ...], audit_head: str, seal: Sea
     if newest is not None and not _knows_all(newest, events):
         newest = None
     approved = tuple(_reservation(event) for event in events if "reserved" in event)
-    complete = newest is not None and audit is not None and _is_whole(state.audit, seal)
+    behind = chain_errors.halted(state.ledger) is not None  # an older copy, which its own receipts have shown
+    complete = newest is not None and audit is not None and not behind and _is_whole(state.audit, seal)
     return LostBooks(newest, audit, approved, complete)
 
 

@@ -30,6 +30,7 @@ from datasites.state.kept_books import open_audit, open_ledger, read_audit, seal
 from datasites.state.lost_spends import LostBooks, lost_books
 from datasites.state.version import refuse_newer
 from policies.errors import BackupRefused, WanwuError
+from policies.ledger import chain_errors
 from policies.ledger.head_file import Head
 from policies.ledger.ledger import Ledger
 
@@ -89,6 +90,11 @@ def restore(backup: Path, target: Path, *, since: Since, lost: Path | None = Non
     manifest = BackupManifest.read(folder)
     refuse_newer(manifest.state_version, f"The backup {folder}")
     _refuse_existing(target, manifest)
+    if since is Since.NOTHING and chain_errors.halted(folder / StateFolder(folder).ledger.name) is not None:
+        raise BackupRefused(
+            "The backup is of books that were an older copy, which a receipt has shown: something was spent that they "
+            "do not know. Say --lost with the newer state folder, or --accept_loss where there is none."
+        )
     manifest.verify(folder)
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.parent / f".{target.name}.partial-{secrets.token_hex(4)}"
@@ -213,10 +219,12 @@ def _settle(
     newer = books.ledger is not None
     closed: tuple[str, ...] = ()
     recharged, witness = 0, {}
+    known = since is Since.NOTHING or (books.complete and _holds_what_was_missing(state))
+    chain_errors.resume(state.ledger)
     if state.ledger.exists():
         ledger = open_ledger(state)
         recharged = ledger.recharge(books.approved)
-        if since is not Since.NOTHING and not books.complete:
+        if not known:
             closed = _close_open_studies(state, ledger)
         if state.approvals.exists():
             end_released(state.approvals, ledger.reservations())
@@ -229,10 +237,21 @@ def _settle(
         newer_ledger=newer,
         closed="; ".join(closed),
         recharged=recharged,
+        **{ledger_witness.SETTLED: not known},
         **witness,
     )
     entries = witness.get(ledger_witness.ENTRIES, 0)
     return int(entries), closed, recharged, newer
+
+
+def _holds_what_was_missing(state: StateFolder) -> bool:
+    """Whether the ledger holds the round that the backup's was seen to lack; yes where it was not."""
+    missing = chain_errors.halted(state.ledger)
+    if missing is None:
+        return True
+    held = open_ledger(state).held(str(missing.get("request")))
+    ends = {} if held is None else {index + 1: done.update_digest for index, done in held.committed.items()}
+    return (missing.get("round"), missing.get("update")) in ends.items()
 
 
 def _close_open_studies(state: StateFolder, ledger: Ledger) -> tuple[str, ...]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
+from policies.plans.plan_json import ADDED_LATER
 from policies.validate import MAX_NUMBER, Checks, one_of, whole
 
 STATES = ("queued", "running", "done", "failed", "cancelled")
@@ -57,6 +58,9 @@ class ChargedRunAnswer(RunAnswer):
 
     Attributes:
         epsilon_spent: By all rounds of its request so far; None without differential privacy.
+        receipt: The datasite's signed word that its ledger holds the end of this round, to be shown to it with later
+            questions; see `policies.contracts.round_receipt`.
     """
 
     epsilon_spent: float | None
+    receipt: str = field(default="", metadata=ADDED_LATER)

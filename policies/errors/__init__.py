@@ -71,6 +71,7 @@ WW7xx: the researcher's way to a hospital. WW8xx: settings, ports, state folders
      │  ├─ RowUnreadable           WW827
      │  ├─ BooksDisagree           WW830
      │  ├─ NoticeNotSent           WW831
+     │  ├─ BooksBehind             WW832
      │  ├─ ModelRefused            WW840
      │  ├─ ExportRefused           WW841
      │  ├─ ConverterMissing        WW842
@@ -97,6 +98,7 @@ from policies.errors.configuration import (
     AuditBroken,
     AuditUnavailable,
     BackupRefused,
+    BooksBehind,
     BooksDisagree,
     ConfigError,
     DatabaseRefused,
@@ -171,6 +173,7 @@ __all__ = [
     "BlobError",
     "BlobUnknown",
     "BodyTooLarge",
+    "BooksBehind",
     "BooksDisagree",
     "BudgetError",
     "BudgetExceeded",

@@ -69,3 +69,9 @@ class BooksDisagree(ConfigError):
     """A datasite's books do not tell one story, or one is missing: nothing is served."""
 
     code = "WW830"
+
+
+class BooksBehind(ConfigError):
+    """A datasite's ledger lacks what the datasite itself has signed: nothing runs and nothing is charged."""
+
+    code, status = "WW832", 503

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from policies.errors import LedgerBroken
-from policies.ledger.chain_errors import broken, takes_nothing, unavailable
+from policies.ledger.chain_errors import broken, check_not_halted, takes_nothing, unavailable
 from policies.ledger.head_file import GENESIS, Head, HeadBroken, HeadFile
 from policies.ledger.seal import Seal
 from policies.ledger.unchanged import Stamp, stamp
@@ -140,8 +140,10 @@ class Chain:
 
         Raises:
             LedgerBroken: The chain does not verify, or cannot be written.
+            BooksBehind: It was halted.
         """
         with self._as_broken(), locked(self._lock_path), closing(self._connect()) as connection:
+            check_not_halted(self.path)
             entries = self._verified(connection, self._read_head(), "BEGIN IMMEDIATE")
             draft = decide(entries)
             if draft is None:

@@ -1,14 +1,21 @@
-"""Errors of a ledger that cannot be used: one that does not verify, or whose disk takes nothing.
+"""Errors of a ledger that cannot be used: one that does not verify, whose disk takes nothing, or that was halted.
 
-Either way every run is refused. A full disk has changed no entry, and asks for room instead of a backup.
+Each way every run is refused. A full disk has changed no entry, and asks for room instead of a backup. A ledger is
+halted for good, by a mark beside it, once it was seen to lack what its datasite has signed: it is an older copy.
 """
 
 from __future__ import annotations
 
 import errno
+import json
+import os
 import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
 
-from policies.errors import LedgerBroken, LedgerUnavailable
+from policies.errors import BooksBehind, LedgerBroken, LedgerUnavailable
+
+_HALTED = ".halted"
 
 _OF_THE_SYSTEM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 _OF_SQLITE = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY}
@@ -62,3 +69,76 @@ def broken(name: str, head_name: str, what: str) -> LedgerBroken:
         private=f"{name}: {what}. Stop the datasite and restore {name} and {head_name} together from a backup that "
         "holds every entry. What is not restored is lost to the accounting: if in doubt, publish the dataset no more.",
     )
+
+
+def halt(ledger: Path, told: Mapping[str, str | int]) -> bool:
+    """Halts a ledger for good: nothing is appended to it any more, by whatever process. Halting again changes nothing.
+
+    Args:
+        ledger: The ledger's file.
+        told: What it lacks, for the hospital's people.
+
+    Returns:
+        Whether it was not halted before.
+
+    Raises:
+        LedgerUnavailable: The mark cannot be written.
+    """
+    mark = _mark(ledger)
+    try:
+        descriptor = os.open(mark, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise unavailable(mark.name, error) from error
+    try:
+        os.write(descriptor, json.dumps(dict(told), indent=2).encode() + b"\n")
+        os.fsync(descriptor)
+        folder = os.open(mark.parent, os.O_RDONLY)
+        os.fsync(folder)
+        os.close(folder)
+    except OSError as error:  # the mark stands, with less in it
+        raise unavailable(mark.name, error) from error
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def halted(ledger: Path) -> dict[str, object] | None:
+    """What a halted ledger lacks, as far as its mark can be read; None where it is not halted."""
+    mark = _mark(ledger)
+    if not os.path.lexists(mark):
+        return None
+    try:
+        told = json.loads(mark.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def resume(ledger: Path) -> None:
+    """Takes a halted ledger's mark away: for a restore, which has settled what the ledger lacked."""
+    _mark(ledger).unlink(missing_ok=True)
+
+
+def check_not_halted(ledger: Path) -> None:
+    """Returns if nothing may be kept from a ledger.
+
+    Raises:
+        BooksBehind: It was halted.
+    """
+    told = halted(ledger)
+    if told is None:
+        return
+    what = ", ".join(f"{name} {told[name]}" for name in ("request", "round", "update") if name in told) or "unknown"
+    raise BooksBehind(
+        "This hospital found that its books are an older copy of what they were, so it runs nothing and charges "
+        "nothing until its people have restored them. Ask them, and go on with the study then: nothing of it is lost.",
+        private=f"the ledger lacks what a receipt of this datasite states ({what}): an older copy of the state folder "
+        "was put in place. Stop the datasite, look for the newer folder, and restore; see "
+        "docs/how-to-back-up-and-restore.md.",
+    )
+
+
+def _mark(ledger: Path) -> Path:
+    return ledger.with_suffix(_HALTED)

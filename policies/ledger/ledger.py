@@ -48,7 +48,7 @@ class Ledger:
             filtered: Likewise, within a budget, where studies were chosen by earlier results.
             seal: The datasite's; without it a sealed ledger is refused.
         """
-        self._chain = Chain(path, seal)
+        self.path, self._chain = path, Chain(path, seal)
         self._reserving = path.with_suffix(".reserving")
         self._budgets = BudgetCheck(epsilon, filtered)
         self._known = Standing()

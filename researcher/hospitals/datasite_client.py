@@ -18,6 +18,7 @@ from policies.ledger.receipt import MAX_RECEIPT_BYTES
 from policies.untrusted_text import is_plain
 from researcher.hospitals.connections.answered_errors import answered_error, raise_answer
 from researcher.hospitals.connections.hashed_file import HashedFile
+from researcher.hospitals.connections.round_receipts import RoundReceipts
 from researcher.hospitals.secure_channel import SecureChannel, httpx, whole
 
 _Answer = TypeVar("_Answer")
@@ -39,6 +40,7 @@ class DatasiteClient:
         self.url = channel.url
         self.bytes_moved = 0  # through uploads and downloads so far: who waits by progress looks here
         self._broken_uploads: dict[str, int] = {}  # digest → its bytes that `bytes_moved` holds
+        self.round_receipts: RoundReceipts | None = None  # of the study that asks, where one does
         self._seed = seed
         self._channel = channel
 
@@ -103,11 +105,11 @@ class DatasiteClient:
         answer = self._json("POST", f"/requests/{request_id}/rounds", body_sha256=digest, content=content)
         if isinstance(answer, dict) and "error" in answer:
             raise_answer(str(answer.get("code")), str(answer["error"]))
-        return self._run(answer, Ticket.parse(ticket).round)
+        return self._run(answer, Ticket.parse(ticket).round, request_id)
 
     def ask_for_canary(self, request_id: str) -> RunAnswer:
         """Has two steps of an approved request run on the mock; returns the run's public fields."""
-        return self._run(self._json("POST", f"/requests/{request_id}/canary"), CANARY)
+        return self._run(self._json("POST", f"/requests/{request_id}/canary"), CANARY, request_id)
 
     def canary(self, request_id: str, *, seen: int = -1, wait_seconds: float = 0.0) -> RunAnswer:
         """Public fields of a request's canary, once it changed since version `seen` or the time is up."""
@@ -119,7 +121,8 @@ class DatasiteClient:
 
     def cancel(self, request_id: str, round_index: int) -> RunAnswer:
         """Cancels a round."""
-        return self._run(self._json("POST", f"/requests/{request_id}/rounds/{round_index}/cancel"), round_index)
+        answer = self._json("POST", f"/requests/{request_id}/rounds/{round_index}/cancel")
+        return self._run(answer, round_index, request_id)
 
     def put_blob(self, content: bytes, *, digest: str = "") -> str:
         """Uploads bytes and returns their digest, which may be given where it is known.
@@ -224,16 +227,18 @@ class DatasiteClient:
         return not whole_size.isdecimal() or coming.size >= int(whole_size)
 
     def _poll(self, path: str, round_index: int, seen: int, wait_seconds: float) -> RunAnswer:
-        path = f"{path}?seen={seen}&wait={wait_seconds:g}"
-        answer = self._send("GET", path, timeout_seconds=wait_seconds + _ANSWER_SECONDS)
-        return self._run(answer_of(answer), round_index)
+        asked = f"{path}?seen={seen}&wait={wait_seconds:g}"
+        answer = self._send("GET", asked, timeout_seconds=wait_seconds + _ANSWER_SECONDS)
+        return self._run(answer_of(answer), round_index, _request_of(path))
 
-    def _run(self, content: object, round_index: int) -> RunAnswer:
+    def _run(self, content: object, round_index: int, request_id: str) -> RunAnswer:
         """Public fields of this round's run: another round's update is in the mean already."""
         charged = isinstance(content, dict) and "epsilon_spent" in content
         run = read_answer(ChargedRunAnswer if charged else RunAnswer, content, self.url)
         if run.round != round_index:
             raise FederationError(f"{self.url} answered with the run of another round. Ask the hospital.")
+        if isinstance(run, ChargedRunAnswer) and self.round_receipts is not None:
+            self.round_receipts.take(request_id, run.round, run.receipt)
         return run
 
     def _json(self, method: str, path: str, *, body_sha256: str = EMPTY_BODY, content: bytes | None = None) -> object:
@@ -249,12 +254,20 @@ class DatasiteClient:
         content: bytes | None = None,
         timeout_seconds: float | None = None,
     ) -> httpx.Response:
+        receipts, request_id = self.round_receipts, _request_of(path)
+        shown = receipts.shown(request_id, self._channel.release) if receipts and request_id else {}
         path = f"{PREFIX}{path}"
-        headers = sign(self._seed, method, path, body_sha256)
+        headers = {**sign(self._seed, method, path, body_sha256), **shown}
         answer = self._channel.request(method, path, headers=headers, content=content, timeout_seconds=timeout_seconds)
         if answer.status_code >= 400:
             raise answered_error(answer, datasite=self._channel.datasite)
         return answer
+
+
+def _request_of(path: str) -> str:
+    """Which code request a question is about; empty where about none."""
+    of, _, rest = path.removeprefix("/").partition("/")
+    return rest.partition("/")[0].partition("?")[0] if of == "requests" else ""
 
 
 def answer_of(answer: httpx.Response) -> object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,6 +14,7 @@ from policies.inside_folder import inside
 from policies.untrusted_text import shown
 from researcher import atomic_file
 from researcher.hospitals.code_request import CodeRequest
+from researcher.hospitals.connections.round_receipts import RoundReceipts
 from researcher.hospitals.datasite_client import DatasiteClient
 from researcher.hospitals.federation import Federation
 from researcher.hospitals.hospital import Hospital
@@ -28,10 +30,21 @@ class Conversation:
     Attributes:
         federation: The hospitals.
         requests: Datasite → its code request.
+        folder: Where the submission is kept.
     """
 
     federation: Federation
     requests: Mapping[str, CodeRequest]
+    folder: Path
+
+    @cached_property
+    def round_receipts(self) -> RoundReceipts:
+        """What hospitals have signed of its rounds."""
+
+        def is_own(request_id: str) -> bool:
+            return any(request.request_id == request_id for request in self.requests.values())
+
+        return RoundReceipts(self.folder, is_own)
 
     def decisions(self) -> dict[str, tuple[str, str]]:
         """Datasite → (one of the states of a request, such as `pending`; the hospital's reason).
@@ -43,7 +56,7 @@ class Conversation:
     def _told(self, name: str) -> tuple[str, str]:
         """(state, reason) of a hospital's request; asked by renewed credentials where it takes the old ones no more."""
         request = self.requests[name].request_id
-        answer = self.federation.asked(name, lambda hospital: hospital.routes.request(request))
+        answer = self.federation.asked(name, lambda hospital: self._shown_to(hospital).routes.request(request))
         return shown(answer.state), shown(answer.reason)
 
     def hospital(self, name: str) -> Hospital:
@@ -55,7 +68,12 @@ class Conversation:
         Raises:
             WanwuError: It cannot be connected, still.
         """
-        return self.federation.hospitals.get(name) or self.federation.reconnect(name)
+        return self._shown_to(self.federation.hospitals.get(name) or self.federation.reconnect(name))
+
+    def _shown_to(self, hospital: Hospital) -> Hospital:
+        """The hospital, which is shown its own receipts of this study's rounds from now on."""
+        hospital.routes.round_receipts = self.round_receipts
+        return hospital
 
     def _where_there(self, ask: Callable[[DatasiteClient, str], T]) -> dict[str, T]:
         """What the hospitals that are there say of their request."""

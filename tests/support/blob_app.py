@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import fields
+from types import SimpleNamespace
 from typing import Any
 
 from fastapi import FastAPI
@@ -19,6 +20,7 @@ with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic an
 def blob_app(blobs: BlobStore) -> FastAPI:
     """The routes; every account is that of one researcher."""
     parts: dict[str, Any] = dict.fromkeys(one.name for one in fields(ResearcherRoutes))
+    parts["shown"] = SimpleNamespace(check=lambda receipt, by: None)
     app = FastAPI()
     add_error_handlers(app)
     app.include_router(

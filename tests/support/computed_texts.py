@@ -80,6 +80,7 @@ RAISED_IN = (
     "datasites/web/request_bounds.py",
     "policies/budget/limit_changes.py",
     "policies/budget/limits.py",
+    "policies/ledger/chain_errors.py",
 )
 """Rooms and modules whose errors' public texts a page shows to whoever asked for what cannot be done."""
 _PRIVATE_IN = "datasites/sources"  # the page of pictures on disk shows private texts too

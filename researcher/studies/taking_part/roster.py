@@ -10,6 +10,7 @@ from policies.answers.requests import with_reason
 from policies.errors import (
     AccountUnknown,
     AuditUnavailable,
+    BooksBehind,
     BudgetError,
     ClocksDiffer,
     DatasiteUnreachable,
@@ -27,7 +28,7 @@ from researcher.hospitals.connections.connecting import NOT_LET_IN
 # next round.
 REFUSALS = (BudgetError, RequestError, AccountUnknown)
 NOT_HEARD = (DatasiteUnreachable, ClocksDiffer, *NOT_LET_IN)
-FOR_NOW = (*NOT_HEARD, DiskFull, QuotaExceeded, StorageUnavailable, LedgerUnavailable, AuditUnavailable)
+FOR_NOW = (*NOT_HEARD, DiskFull, QuotaExceeded, StorageUnavailable, LedgerUnavailable, AuditUnavailable, BooksBehind)
 # So long a round's begin waits for those that were not there; who answers later is in the next round.
 _LOOK_SECONDS = 2.0
 Told = tuple[str, str]

@@ -35,6 +35,7 @@ with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic an
     warnings.simplefilter("ignore")
     from datasites.code_requests.conversation import MOST_MESSAGES
     from datasites.researchers_port import routes
+    from datasites.researchers_port.shown_receipts import ShownReceipts
     from researcher.hospitals.code_requests import CodeRequest
     from researcher.hospitals.datasite_client import DatasiteClient
     from researcher.hospitals.secure_channel import SecureChannel
@@ -57,7 +58,8 @@ def app_of(north: Governed) -> FastAPI:
     parts: dict[str, Any] = dict.fromkeys(
         ("name", "datasets", "terms_of_use", "blobs", "queue", "supervisor", "receipts", "polls", "canaries"), None
     )
-    own = {"email_of": north.accounts.own_email, "books": north.books, "book": north.book}
+    shown = ShownReceipts(bytes(32), north.books)
+    own = {"email_of": north.accounts.own_email, "books": north.books, "book": north.book, "shown": shown}
     wired = routes.ResearcherRoutes(rounds=north.server.serve_round, **own, **parts)
     app = FastAPI()
     add_error_handlers(app)
@@ -70,6 +72,7 @@ def client(north: Governed, email: str = RESEARCHER) -> Iterator[DatasiteClient]
     """The researcher's side of the routes, without a port in between."""
     channel = SecureChannel.__new__(SecureChannel)
     channel.datasite = channel.url = "http://testserver"
+    channel.release = None
     channel.http = TestClient(app_of(north))
     with north.door(email):
         yield DatasiteClient(channel, bytes(north.key(email).signing_key))
