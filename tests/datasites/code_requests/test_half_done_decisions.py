@@ -120,7 +120,7 @@ def test_an_approval_of_what_has_changed_since_is_told_to_nobody(
     north.book.end(own, by="wu", reason="over")
 
 
-@pytest.mark.parametrize(
+REFUSALS = pytest.mark.parametrize(
     "decide",
     [
         lambda book, own: book.deny(own, by="wu", reason="no"),
@@ -129,6 +129,9 @@ def test_an_approval_of_what_has_changed_since_is_told_to_nobody(
     ],
     ids=["denied", "returned", "withdrawn"],
 )
+
+
+@REFUSALS
 def test_a_refusal_that_pysyft_was_not_told_of_is_told_at_the_next_start(
     governed_north: Governed, study: CodeRequest, decide: Callable[[Any, str], object]
 ) -> None:
@@ -144,6 +147,17 @@ def test_a_refusal_that_pysyft_was_not_told_of_is_told_at_the_next_start(
     assert completed(north)[-1] == (own, state)
     with pytest.raises(RequestDenied):
         ask(north, study)
+
+
+@REFUSALS
+def test_a_refusal_that_people_or_the_researcher_say_again_changes_nothing_and_is_logged_once(
+    governed_north: Governed, study: CodeRequest, decide: Callable[[Any, str], object]
+) -> None:
+    north, own = governed_north, study.request_id
+    for _ in range(3):
+        decide(north.book, own)
+    state = north.book.state_of(own)[0]
+    assert len([one for one in north.events(f"request {state}") if one["request"] == own]) == 1
 
 
 def test_an_end_that_the_ledger_was_not_told_of_frees_the_rest_at_the_next_start(
