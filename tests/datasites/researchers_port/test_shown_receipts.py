@@ -280,9 +280,8 @@ def test_where_the_disk_takes_no_mark_the_question_is_refused_and_the_next_tries
 ) -> None:
     here = side_of(state)
     receipt = RoundReceipt("one", 3, "b" * 64, "2026-11-30T11:00:00+00:00").signed(here.shown.seed)
-    gone = replace(
-        here.shown, books=SimpleNamespace(**{**vars(here.shown.books), "ledger": _elsewhere(state, tmp_path)})
-    )
+    books: Any = SimpleNamespace(**{**vars(here.shown.books), "ledger": _elsewhere(state, tmp_path)})
+    gone = replace(here.shown, books=books)
     with pytest.raises(WanwuError, match="disk") as told:
         gone.check(receipt, WHO)
     assert not isinstance(told.value, BooksBehind)
