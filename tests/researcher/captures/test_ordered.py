@@ -417,5 +417,5 @@ def test_pictures_that_are_written_into_are_refused() -> None:
             pictures[:, 0] = 0.0
             return super().forward(pictures)
 
-    with pytest.raises(GraphError, match=r"writes into the pictures or a parameter\. Write into a copy"):
+    with pytest.raises(GraphError, match=r"writes into the pictures, a parameter or a buffer\. Write into a copy"):
         capture(Writes(lambda n, m: m), image_shape=SHAPE, num_classes=4)
