@@ -44,6 +44,7 @@ def routes_of(north: Governed) -> ResearcherRoutes:
             "polls",
             "canaries",
             "rounds",
+            "shown",
         )
     )
     return ResearcherRoutes(books=north.books, book=north.book, **parts)

@@ -21,7 +21,7 @@ def test_only_what_queues_a_round_is_in_the_audit_log(tmp_path: Path, monkeypatc
     events: list[str] = []
     fakes: Any = {
         "blobs": SimpleNamespace(path=lambda *_: tmp_path, check_room=lambda *_: None),
-        "ledger": SimpleNamespace(reservations=dict),
+        "ledger": SimpleNamespace(reservations=dict, path=tmp_path / "ledger.jsonl"),
         "audit": SimpleNamespace(write=lambda event, **_: events.append(event)),
     }
     with contextlib.closing(RunQueue(tmp_path / "runs.sqlite")) as queue:
