@@ -7,8 +7,6 @@ receipt would wait for it.
 from __future__ import annotations
 
 import sys
-import threading
-from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
@@ -16,7 +14,6 @@ from policies.budget import library_files
 
 NAME = "opacus_files"
 """The package that the files are executed as."""
-_once = threading.Lock()
 
 
 class _History:
@@ -27,11 +24,7 @@ class _History:
 
 
 def prv() -> Any:
-    """Opacus' module with the `PRVAccountant`, which asks for a step's divergence at each order several times."""
-    divergences = rdp()
-    with _once:
-        if not hasattr(divergences._compute_log_a, "cache_info"):
-            divergences._compute_log_a = lru_cache(maxsize=4096)(divergences._compute_log_a)
+    """Opacus' module with the `PRVAccountant`."""
     return _module("prv")
 
 

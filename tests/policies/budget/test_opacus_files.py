@@ -21,6 +21,8 @@ DELTA = 1e-5
 HISTORIES = [
     (GaussianSteps(1.1, 0.02, 300),),
     (GaussianSteps(0.8, 0.3, 5), GaussianSteps(4.0, 1.0, 12)),
+    (GaussianSteps(20.0, 0.5, 2000),),
+    (GaussianSteps(0.6, 0.001, 40), GaussianSteps(2.5, 0.11, 700), GaussianSteps(9.0, 0.9, 3)),
 ]
 PROGRAM = """
 import json, sys
@@ -32,14 +34,15 @@ print(repr(epsilon_spent(history, float(sys.argv[2]))))
 """
 
 
-@pytest.mark.parametrize("history", HISTORIES, ids=["one part", "two parts"])
+@pytest.mark.parametrize("history", HISTORIES, ids=["one part", "two parts", "much noise", "three parts"])
 def test_the_files_say_what_opacus_says(history: tuple[GaussianSteps, ...]) -> None:
     from opacus.accountants import PRVAccountant
     from opacus.accountants.analysis.rdp import compute_rdp
 
     opacus = PRVAccountant()
     opacus.history = [(part.noise_multiplier, part.sample_rate, part.steps) for part in history]
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Optimal order is the", UserWarning)
         expected = opacus.get_epsilon(
             DELTA, eps_error=prv.PRV_EPSILON_ERROR, delta_error=DELTA * prv.PRV_DELTA_ERROR_SHARE
         )
