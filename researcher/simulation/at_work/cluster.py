@@ -13,7 +13,8 @@ import secrets
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ _LOCAL = {
 # Ray asks a cluster that does not answer 20 times for 45 seconds before it says so.
 _JOINED = {"RAY_NUM_REDIS_GET_RETRIES": "1"}
 _MOST_STARTS = 3
+_NODE_SECONDS, _NODE_LOOKS_APART = 10.0, 0.02  # how long, before Ray asks in its own way
 
 
 def import_ray() -> Any:
@@ -147,18 +149,43 @@ def _check_loopback(ray: Any, *, was_imported: bool) -> None:
 def _without_idle_parts() -> Iterator[None]:
     """Has a cluster start without what a simulation on one machine has no use for: a fifth of a gigabyte, and seconds.
 
-    They scale clusters up, pass on what workers print, and serve a dashboard that is switched off.
+    They scale clusters up, pass on what workers print, and serve a dashboard that is switched off. Ray takes the
+    dashboard's packages for missing, and asks whether its node is there until it is, not once a second.
     """
+    from ray._private import services, utils
     from ray._private.node import Node
 
-    before = {name: getattr(Node, name) for name in ("start_monitor", "start_log_monitor", "start_api_server")}
+    idle = ("start_monitor", "start_log_monitor", "start_api_server")
+    with contextlib.ExitStack() as stack:
+        for name in idle:
+            stack.enter_context(_replaced(Node, name, lambda self, **settings: None))
+        missing = ImportError("The dashboard is switched off.")
+        stack.enter_context(_replaced(utils, "get_dashboard_dependency_error", lambda: missing))
+        stack.enter_context(_replaced(services, "get_node", functools.partial(_node_once_there, services.get_node)))
+        yield
+
+
+@contextlib.contextmanager
+def _replaced(owner: Any, name: str, by: Any) -> Iterator[None]:
+    before = getattr(owner, name)
+    setattr(owner, name, by)
     try:
-        for name in before:
-            setattr(Node, name, lambda self, **settings: None)
         yield
     finally:
-        for name, start in before.items():
-            setattr(Node, name, start)
+        setattr(owner, name, before)
+
+
+def _node_once_there(get_node: Callable[[str, str], Any], gcs_address: str, node_id: str) -> Any:
+    """As Ray's `get_node`, which looks once a second."""
+    from ray._private.services import _get_gcs_client_options
+    from ray._private.state import GlobalState
+
+    state = GlobalState()
+    state._initialize_global_state(_get_gcs_client_options(gcs_address))
+    end = time.monotonic() + _NODE_SECONDS
+    while time.monotonic() < end and not any(node["NodeID"] == node_id for node in state.node_table()):
+        time.sleep(_NODE_LOOKS_APART)
+    return get_node(gcs_address, node_id)
 
 
 @functools.cache
