@@ -17,7 +17,7 @@ from torch import nn
 
 from datasites.training.descent import descent_of, set_learning_rate, with_noise
 from datasites.training.dp_sgd.device_look import NOTHING_KEPT, KeptLook
-from datasites.training.dp_sgd.engine_contract import EngineFactory
+from datasites.training.dp_sgd.engine_contract import EngineFactory, Inputs
 from datasites.training.dp_sgd.loader import Batch, Loader
 from datasites.training.dp_sgd.private_step import PrivateStep, Shaped, find_shape, recorder_on
 from datasites.training.dp_sgd.step_engine import StepEngine
@@ -240,9 +240,14 @@ def _samples(
 
 
 def _plain_step(prepared: PreparedTraining, optimizer: torch.optim.Optimizer) -> _Step:
-    """A step of SGD on the mean gradient of a logical batch; an empty one has gradient zero."""
+    """A step of SGD on the mean gradient of a logical batch; an empty one has gradient zero.
+
+    On a processor a built-in model is given pictures with their channels side by side, which its convolutions and
+    pools take less time for. A private step would not.
+    """
     plan, model = prepared.plan, prepared.model
     add_terms, loss = strategy_terms(plan, model, prepared.beside), loss_of(plan.objective)
+    by_channel = prepared.device == "cpu" and not plan.model.is_own
     gradients = [torch.zeros_like(parameter) for parameter in model.parameters()]
     for parameter, gradient in zip(model.parameters(), gradients, strict=True):
         parameter.grad = gradient
@@ -250,8 +255,17 @@ def _plain_step(prepared: PreparedTraining, optimizer: torch.optim.Optimizer) ->
     def step(chosen: np.ndarray, batches: Iterator[Batch]) -> None:
         torch._foreach_zero_(gradients)
         for batch in batches:
-            (loss(model(batch.inputs), batch.labels) / (plan.augmentation_multiplicity * chosen.size)).backward()
+            inputs = _channels_beside(batch.inputs) if by_channel else batch.inputs
+            (loss(model(inputs), batch.labels) / (plan.augmentation_multiplicity * chosen.size)).backward()
         add_terms()
         optimizer.step()
 
     return step
+
+
+def _channels_beside(inputs: Inputs) -> Inputs:
+    """The same pictures, (B, C, H, W), with the channels of a pixel side by side; what comes with them as it is."""
+    if isinstance(inputs, tuple):
+        pictures, *others = inputs
+        return (pictures.contiguous(memory_format=torch.channels_last), *others)
+    return inputs.contiguous(memory_format=torch.channels_last)

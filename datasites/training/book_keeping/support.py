@@ -10,6 +10,7 @@ from torch import nn
 from datasites.training.book_keeping.book import Book
 from datasites.training.book_keeping.interception import Interception
 from datasites.training.dp_sgd.engine_contract import takes_the_batchs_statistics
+from datasites.training.dp_sgd.memory import memory_is_told_of
 from datasites.training.graphs.copies import Holder
 from datasites.training.graphs.graph_model import GraphModel
 from policies.errors import PlanError
@@ -27,6 +28,7 @@ _UNSUPPORTED: dict[type[nn.Module], str] = {
     nn.modules.conv._ConvTransposeNd: "it has no per-picture rule. Use upsampling and a convolution",
     nn.EmbeddingBag: "it has no per-picture rule. Use Embedding and a mean over its positions",
 }
+_ROWS, _FEW_ROWS = (5, 7), (2, 3)  # of batches that are tried: without numbers, and with
 _WITH_RULES = (nn.modules.conv._ConvNd, nn.Linear, nn.GroupNorm, nn.LayerNorm, nn.Embedding, GraphModel, Holder)
 
 
@@ -62,28 +64,37 @@ def copied_parameters(model: nn.Module) -> list[str]:
 
 
 def check_pictures_stay_apart(model: nn.Module, images: Any) -> None:
-    """Runs the model without numbers on two batch sizes, so that an axis of the same length by chance is found out.
+    """Runs the model on two batch sizes, so that an axis of the same length by chance is found out.
+
+    It runs without numbers. For what torch needs to do so it imports its compiler, as long as itself; so on a
+    processor, in front of a batch that takes more memory, it runs on a few empty pictures.
 
     Raises:
         PlanError: A parameter is used in a way that has no rule, or a layer's first axis is not the pictures.
+        OutOfMemory: The processor's memory does not hold them.
     """
-    shapes = [tuple(part.shape[1:]) for part in (images if isinstance(images, tuple) else (images,))]
-    dtypes = [part.dtype for part in (images if isinstance(images, tuple) else (images,))]
+    given = images if isinstance(images, tuple) else (images,)
+    tensors = [*model.named_parameters(), *model.named_buffers()]
+    on_processor = all(tensor.device.type == "cpu" for tensor in (*given, *(tensor for _, tensor in tensors)))
+    with_numbers = on_processor and len(given[0]) >= max(_FEW_ROWS)
+    device, sizes = ("cpu", _FEW_ROWS) if with_numbers else ("meta", _ROWS)
     trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     everything = {
-        name: torch.empty_like(tensor, device="meta", requires_grad=name in trained)
-        for name, tensor in [*model.named_parameters(), *model.named_buffers()]
+        name: (tensor.detach().clone() if with_numbers else torch.empty_like(tensor, device="meta"))
+        for name, tensor in tensors
     }
-    for rows in (5, 7):
-        parts = tuple(torch.empty(rows, *s, dtype=d, device="meta") for s, d in zip(shapes, dtypes, strict=True))
+    for name in trained:
+        everything[name].requires_grad_()
+    for rows in sizes:
+        parts = tuple(torch.zeros(rows, *part.shape[1:], dtype=part.dtype, device=device) for part in given)
         parameters = {name: everything[name] for name in trained}
         book = Book(parameters, pictures=rows, views=1)  # type: ignore[arg-type]
         copies = {
-            name: torch.empty(rows, *everything[name].shape[1:], device="meta", requires_grad=True)
+            name: torch.zeros(rows, *everything[name].shape[1:], device=device, requires_grad=True)
             for name in copied_parameters(model)
         }
-        anchor = torch.zeros((), device="meta", requires_grad=True)
-        with torch.enable_grad(), Interception(book, anchor, copies):
+        anchor = torch.zeros((), device=device, requires_grad=True)
+        with torch.enable_grad(), memory_is_told_of(), Interception(book, anchor, copies):
             inputs = parts if isinstance(images, tuple) else parts[0]
             logits = torch.func.functional_call(model, {**everything, **copies}, (inputs,))
         if logits.dim() != 2 or logits.shape[0] != rows:

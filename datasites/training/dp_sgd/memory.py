@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from datasites.training.dp_sgd.engine_contract import Inputs
@@ -48,12 +49,22 @@ def pictures_that_fit(
 
 
 def bytes_of_forward(model: nn.Module, images: Inputs) -> int:
-    """Bytes that a forward pass makes for each picture; found by running the model without numbers."""
+    """Bytes that a forward pass makes for each picture; found by running the model without numbers.
+
+    On a processor it runs on two empty pictures: without numbers torch imports its compiler, as long as itself.
+
+    Raises:
+        OutOfMemory: The processor's memory does not hold two pictures.
+    """
     parts = images if isinstance(images, tuple) else (images,)
-    empty = tuple(torch.empty(2, *part.shape[1:], dtype=part.dtype, device="meta") for part in parts)
-    tensors = {n: torch.empty_like(t, device="meta") for n, t in [*model.named_parameters(), *model.named_buffers()]}
+    weights = [*model.named_parameters(), *model.named_buffers()]
+    on_processor = all(tensor.device.type == "cpu" for _, tensor in weights)
+    device = "cpu" if on_processor else "meta"
+    empty = tuple(torch.zeros(2, *part.shape[1:], dtype=part.dtype, device=device) for part in parts)
+    tensors = {} if on_processor else {name: torch.empty_like(tensor, device="meta") for name, tensor in weights}
     counter = _Counter()
-    with torch.no_grad(), counter:
+    # Attention as it takes most, as it is where there are no numbers.
+    with torch.no_grad(), memory_is_told_of(), sdpa_kernel(SDPBackend.MATH), counter:
         torch.func.functional_call(model, tensors, (empty if isinstance(images, tuple) else empty[0],))
     return counter.bytes // 2
 
@@ -140,6 +151,11 @@ class _Counter(TorchDispatchMode):
     """Adds up the sizes of all that functions return; views count as well, which errs to the safe side."""
 
     bytes = 0
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No: to skip its compiler torch would import it."""
+        return False
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None

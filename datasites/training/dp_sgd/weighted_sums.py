@@ -22,12 +22,8 @@ _BLOCK_ON_A_GPU = 1 << 27  # where each launch costs, and nothing is cached
 _LEAST_WIDTH = 1024  # numbers of a row that are read in one go: fewer, and rows that lie far apart are read in bits
 _WHOLE = {4: torch.int32, 8: torch.int64}  # as many bits as a number of so many bytes
 # Where torch can be told, or tells itself, to multiply float32 numbers in fewer bits (TF32, bfloat16).
-_BACKENDS: tuple[Any, ...] = (
-    torch.backends.cudnn.conv,  # type: ignore[attr-defined]
-    torch.backends.cuda.matmul,
-    torch.backends.mkldnn.conv,  # type: ignore[attr-defined]
-    torch.backends.mkldnn.matmul,  # type: ignore[attr-defined]
-)
+_ON_A_PROCESSOR: tuple[Any, ...] = (torch.backends.mkldnn.conv, torch.backends.mkldnn.matmul)  # type: ignore[attr-defined]
+_BACKENDS: tuple[Any, ...] = (torch.backends.cudnn.conv, torch.backends.cuda.matmul, *_ON_A_PROCESSOR)  # type: ignore[attr-defined]
 
 
 @contextmanager
@@ -37,7 +33,8 @@ def full_precision(device: str) -> Iterator[None]:
     Args:
         device: The kind of device, as torch names it.
     """
-    before = [(backend, backend.fp32_precision) for backend in _BACKENDS]
+    backends = _ON_A_PROCESSOR if device == "cpu" else _BACKENDS
+    before = [(backend, backend.fp32_precision) for backend in backends]
     other = [(backend, precision) for backend, precision in before if precision != "ieee"]  # telling torch takes time
     try:
         for backend, _ in other:

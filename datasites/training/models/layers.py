@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -53,8 +54,11 @@ class HalvingPool(nn.AvgPool2d):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """(B, C, H, W) → (B, C, H / 2, W / 2), rounded down."""
-        if self.training and is_plain(input) and not any(size % 2 for size in input.shape[2:]):
-            return _Halved.apply(input)
+        with unwatched():
+            trains = self.training and torch.is_grad_enabled()
+            even = trains and is_plain(input) and not any(size % 2 for size in input.shape[2:])
+            if even:
+                return _Halved.apply(input)
         return super().forward(input)
 
 
@@ -67,9 +71,19 @@ class PoolTo(nn.AdaptiveAvgPool2d):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """(B, C, H, W) → (B, C, *output_size)."""
-        if self.training and is_plain(input) and input.shape[2:] == self._twice:
+        with unwatched():
+            twice = self.training and is_plain(input) and input.shape[2:] == self._twice
+        if twice:
             return nn.functional.avg_pool2d(input, 2)
         return super().forward(input)
+
+
+def unwatched() -> AbstractContextManager[object]:
+    """What is done without parameters, in several small steps, is shown to nobody who follows what they are used for.
+
+    To be shown each step costs more than the step of a small model.
+    """
+    return torch._C.DisableTorchFunction()
 
 
 def is_plain(pictures: torch.Tensor) -> bool:

@@ -504,6 +504,22 @@ def test_what_has_no_rule_is_refused_by_name_with_what_to_use_instead(build, sai
         BookKeeping(build(), 1.0).clipped_sum(pictures(), LABELS)
 
 
+@pytest.mark.parametrize(("rows", "device"), [(2, "cpu"), (3, "cpu"), (3, "meta")])
+def test_pictures_on_another_axis_are_found_out_with_and_without_numbers(rows, device):
+    """From three pictures on, a processor is given some in which there are numbers."""
+    with pytest.raises(PlanError, match=r"'mixing\.weight'.*first axis"):
+        BookKeeping(PicturesSecond(), 1.0).check(pictures()[:1].expand(rows, -1, -1, -1).to(device))
+
+
+def test_looking_whether_pictures_stay_apart_leaves_the_model_as_it_was():
+    model = headed(nn.Conv2d(2, 4, 3), nn.GroupNorm(2, 4), features=144)
+    model.register_buffer("counted", torch.zeros(3))
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    BookKeeping(model, 1.0).check(pictures()[:1].expand(8, -1, -1, -1))
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert all(parameter.grad is None and parameter.requires_grad for parameter in model.parameters())
+
+
 def test_a_frozen_batch_norm_with_public_statistics_treats_each_picture_alone():
     model = frozen(headed(nn.BatchNorm2d(2), features=128), "0.weight", "0.bias").double()
     model[0].eval()
@@ -519,12 +535,14 @@ def test_embeddings_whose_rows_depend_on_other_pictures_are_refused(settings):
         BookKeeping(model, 1.0).clipped_sum(tokens(), LABELS)
 
 
-def test_a_refused_model_has_seen_no_picture():
+@pytest.mark.parametrize("rows", [2, len(LABELS)])
+def test_a_refused_model_has_seen_no_picture(rows):
+    """It is shown pictures without numbers, or black ones."""
     seen = []
-    model = nn.Sequential(Lambda(lambda x: seen.append(x.device.type) or x), nn.Flatten(), Multiplied())
+    model = nn.Sequential(Lambda(lambda x: seen.append(x) or x), nn.Flatten(), Multiplied())
     with pytest.raises(PlanError):
-        BookKeeping(model, 1.0).clipped_sum(pictures(), LABELS)
-    assert set(seen) == {"meta"}
+        BookKeeping(model, 1.0).clipped_sum(pictures()[:rows], LABELS[:rows])
+    assert seen and all(one.device.type == "meta" or not one.any() for one in seen)
 
 
 def test_terms_that_cancel_beyond_single_precision_do_not_make_a_norm_too_small():

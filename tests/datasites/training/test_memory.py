@@ -26,6 +26,14 @@ def test_fewer_pictures_are_taken_where_less_memory_is_free(monkeypatch):
         assert pictures_that_fit(model, images, most=64) == expected
 
 
+@pytest.mark.parametrize("name", ["small_cnn", "mobilenet_v3_small", "resnet18", "vit_small"])
+def test_a_forward_pass_is_as_large_with_numbers_as_without(name):
+    """On a processor it is run with numbers; on a GPU without."""
+    model, images = build_model(ModelSpec(name, (32, 32, 3), 3)), torch.empty(1, 3, 32, 32)
+    without = model.to("meta")
+    assert bytes_of_forward(build_model(ModelSpec(name, (32, 32, 3), 3)), images) == bytes_of_forward(without, images)
+
+
 def test_free_memory_is_what_the_machine_and_the_limit_leave():
     free = memory.free_bytes(torch.device("cpu"))
     assert free is not None and 0 < free < 1 << 50

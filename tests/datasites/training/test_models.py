@@ -74,6 +74,15 @@ def test_no_model_keeps_statistics_or_mixes_pictures_and_each_gives_one_logit_fo
 
 
 @over_specs
+def test_a_model_computes_alike_whatever_lies_side_by_side_in_memory(spec):
+    """Plain training on a processor gives it pictures with a pixel's channels side by side."""
+    model, images = built(SPECS.index(spec)).train(), batch_for(spec, 2)
+    with torch.no_grad():
+        usual, beside = model(images), model(images.contiguous(memory_format=torch.channels_last))
+    assert torch.allclose(usual, beside, atol=1e-5)
+
+
+@over_specs
 def test_declared_shapes_are_those_of_the_model(spec):
     found = {name: tuple(p.shape) for name, p in built(SPECS.index(spec)).named_parameters()}
     assert trainable_shapes(spec) == found
