@@ -6,7 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, field, fields
 from functools import cache
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Declared(NamedTuple):
@@ -66,6 +69,22 @@ def setting(
 def setting_of(told: Declared) -> Any:
     """The dataclass field of a setting that is declared apart, where a help reads it without the dataclass."""
     return setting(told.help, default=told.default, choices=told.choices, kind=told.kind)
+
+
+def file(text: str) -> Path:
+    """Reads the path of a file. No help waits until pathlib is imported."""
+    from pathlib import Path
+
+    return Path(text)
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    """Reads `1,2.5,4`.
+
+    Raises:
+        ValueError: A part is no number.
+    """
+    return tuple(float(part) for part in text.split(","))
 
 
 @cache

@@ -1,6 +1,7 @@
 """Renders the parts of pages that the code itself knows: settings, limits, commands, rooms, the Python API.
 
-    python tests/references.py        writes them into docs/, between their markers
+    python tests/references.py        writes them into docs/, between their markers, and the table of settings that
+                                      the researcher's options are made of
 
 `tests/docs/test_references.py` fails while a page says something else than the code.
 """
@@ -23,7 +24,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(PROJECT))
 
 import test_layers  # noqa: E402
-from support import dicom_tables, error_tree, python_api, shipped_dicom  # noqa: E402
+from support import declared_settings, dicom_tables, error_tree, python_api, shipped_dicom  # noqa: E402
 
 import launch_datasites  # noqa: E402
 from datasites.cli import program as datasites_program  # noqa: E402
@@ -211,6 +212,8 @@ _PARTS = {
 
 
 if __name__ == "__main__":
+    declared_settings.FILE.write_text(declared_settings.render())  # first: the pages tell the options that it makes
+    print(f"Written: {declared_settings.FILE.relative_to(PROJECT)}")
     for page in pages():
         page.write_text(render(page.read_text()))
         print(f"Written: {page.relative_to(PROJECT)}")

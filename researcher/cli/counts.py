@@ -139,7 +139,7 @@ def _evaluate_here(
 
 def _settings(given: Mapping[str, Any], *, of_gram: bool = False) -> Any:
     """What the options ask for, of counts or of a Gram matrix."""
-    from researcher.cli.statement_options import taken_from
+    from researcher.cli.study_options import taken_from
     from researcher.planning import count_settings
 
     given = dict(given)
@@ -193,8 +193,8 @@ def _judging_options() -> list[click.Parameter]:
 
 
 def _counting_options(*, of_gram: bool = False) -> list[click.Parameter]:
-    from researcher.cli.statement_options import own_options, statement_options
-    from researcher.planning import count_settings
+    from researcher.cli.setting_options import own_options, statement_options
+    from researcher.planning import declared_settings
 
-    own = own_options(count_settings.GramSettings if of_gram else count_settings.CountSettings)
+    own = own_options(declared_settings.GRAM if of_gram else declared_settings.COUNTS)
     return [*own, *([model_option()] if of_gram else []), *statement_options()]

@@ -17,8 +17,6 @@ from researcher.cli.commands import GOES_ON, SUBMITTED, TOLD, ResearcherCommands
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import numpy as np
-
     from policies.plans.training import TrainingPlan
     from researcher.hospitals.federation import Federation
     from researcher.planning.settings import StudySettings
@@ -98,7 +96,7 @@ def train(
     reached = connect(credentials, enough=min_clients if goes_on else None, begun=goes_on, announced=True)
     with reached as federation, contextlib.ExitStack() as until_done:
         from policies.terminal.rich_terminal import PlainConsole
-        from researcher.terminal.public_hold_out import hold_out_for
+        from researcher.terminal.public_data import first_weights, hold_out_for
         from researcher.terminal.training_session import chosen_strategy, keep_gram, train_study
 
         study = None
@@ -148,26 +146,6 @@ def end(*, credentials: Sequence[str], out: Path) -> int:
     where = "every other hospital" if missing.status else "every hospital"
     say(f"Ended '{study.plan.study}' at {where} that had approved it. What was not used is free again there.")
     return missing.status
-
-
-def first_weights(
-    study: Study, out: Path, source: str | None, *, sha256: str | None, seed: int
-) -> Mapping[str, np.ndarray] | None:
-    """Public weights to start from, each of its parameter's shape; None to start at random, or to go on.
-
-    Their record stands in the study's folder.
-    """
-    from researcher.planning.initial_weights import load_initial_weights
-    from researcher.studies.checkpoints import STATE_FILE
-
-    if source is None or (out / STATE_FILE).exists():
-        return None
-    public = load_initial_weights(study.plan.model, source, sha256=sha256 or "", seed=seed)
-    public.save_record(out)
-    loaded = len(public.weights) - len(public.not_loaded)
-    drawn = ", ".join(public.not_loaded) or "none"
-    say(f"Starting from {public.source}: {loaded} of {len(public.weights)} parameters; at random: {drawn}.")
-    return public.weights
 
 
 def _planned(federation: Federation, dataset: str | None, chosen: StudySettings) -> tuple[TrainingPlan, str]:
@@ -247,6 +225,6 @@ def _no_gram() -> click.Option:
 
 
 def _settings_options(*, waiting: bool = False) -> list[click.Parameter]:
-    from researcher.cli.study_options import settings_options, waiting_options
+    from researcher.cli.setting_options import study_options, waiting_options
 
-    return [*(waiting_options() if waiting else []), *settings_options()]
+    return [*(waiting_options() if waiting else []), *study_options()]

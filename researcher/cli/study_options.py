@@ -1,49 +1,28 @@
-"""The options that say what a study shall be, made from the settings themselves; the hospitals' limits decide."""
+"""Answers to the options of a study: its settings, its statement, and how long it waits for hospitals."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping, MutableMapping
 from typing import Any
-
-import click
 
 from policies.errors import ConfigError
 from policies.plans.objective.objective_spec import ObjectiveSpec
 from policies.plans.training import RunSpec, ServerSpec
-from policies.plans.words.statement import STATEMENT
-from policies.settings import declared
-from policies.terminal.commands import option, option_of, refuse_together, switch
-from researcher.cli.commands import model_option
-from researcher.cli.statement_options import statement_options, taken_from
+from policies.plans.words.statement import STATEMENT, Statement
+from policies.settings import declared, file
+from policies.terminal.commands import refuse_together
+from researcher.cli.setting_options import STATEMENT_VARIABLE, WAITING
 from researcher.planning.settings import StudySettings
+from researcher.planning.statement_file import read_statement
 from researcher.studies.retry_policy import RetryPolicy
 
 COST = ("epsilon", "noise_multiplier", "max_grad_norm", "delta", "repetitions")
 """Settings of a private plan alone."""
-WAITING = ("round_deadline", "round_deadline_factor", "grace_seconds")
-"""Settings of the retry policy that have an option."""
-
-
-def settings_options() -> list[click.Parameter]:
-    """The options of a study's plan. Each is None, or empty, unless it is given; the setting's own default holds."""
-    settings = declared(StudySettings)
-    made: list[click.Parameter] = []
-    for name, setting in settings.items():
-        by_recipe = setting.derived or name == "num_rounds"
-        if name == STATEMENT.name:
-            made += statement_options()
-            continue
-        made.append(option_of(setting, more=", or the recipe's" if by_recipe else ""))
-        if name == "study":
-            made.append(option("--dataset", "name of the dataset, where a hospital publishes several"))
-        if name == "model":
-            made.append(model_option())
-    made += [option_of(setting) for kind in (ObjectiveSpec, ServerSpec, RunSpec) for setting in declared(kind).values()]
-    return [*made, switch("--no-dp", "no differential privacy; most hospitals refuse that")]
 
 
 def study_settings_of(options: Mapping[str, Any]) -> StudySettings:
-    """What the options of `settings_options` ask for.
+    """What the options of a study's plan ask for.
 
     Raises:
         click.UsageError: Two options contradict each other.
@@ -69,13 +48,25 @@ def study_settings_of(options: Mapping[str, Any]) -> StudySettings:
     return StudySettings(**own, statement=statement)
 
 
-def waiting_options() -> list[click.Parameter]:
-    """The options that say how long a study's rounds wait for hospitals."""
-    return [option_of(declared(RetryPolicy)[name]) for name in WAITING]
+def taken_from(options: MutableMapping[str, Any]) -> Statement | None:
+    """The statement that a command's options make; they are taken out of `options`.
+
+    Raises:
+        ConfigError: The file is not one.
+        PlanError: A text is too long or not plain.
+    """
+    given = {name: options.pop(name) for name in (STATEMENT.name, *declared(Statement))}
+    own = os.environ.get(STATEMENT_VARIABLE)
+    words = given.pop(STATEMENT.name) or (file(own) if own else None)
+    return read_statement(words, _said(given))
+
+
+def _said(given: Mapping[str, str | None]) -> dict[str, str]:
+    return {name: text for name, text in given.items() if text is not None}
 
 
 def retry_policy_of(options: MutableMapping[str, Any]) -> RetryPolicy:
-    """What the options of `waiting_options` ask for; they are taken out."""
+    """What the options of waiting ask for; they are taken out."""
     given = {name: options.pop(name) for name in WAITING}
     return RetryPolicy(**{name: value for name, value in given.items() if value is not None})
 

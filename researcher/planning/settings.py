@@ -16,7 +16,7 @@ from policies.plans.objective.objective_spec import ObjectiveSpec
 from policies.plans.rounds.sampling import POISSON
 from policies.plans.training import MAX_ROUNDS, RunSpec, ServerSpec, TrainingPlan
 from policies.plans.words.statement import STATEMENT, Statement
-from policies.settings import declared, setting, setting_of
+from policies.settings import declared, file, setting, setting_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,12 +25,6 @@ if TYPE_CHECKING:
     from policies.graphs.losses.loss_graph import LossGraph
 
 RECIPES = ("none", "auto", "few_rounds")
-
-
-def _file(text: str) -> Path:
-    from pathlib import Path  # late: a help does not need it
-
-    return Path(text)
 
 
 def _derived(help_text: str, **form: Any) -> Any:
@@ -59,10 +53,10 @@ class StudySettings:
     model: str = setting("model", default="small_cnn")
     options: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     model_graph: Graph | Path | str | None = setting(
-        "own model in place of a built-in one: the file that capture wrote", default=None, kind=_file
+        "own model in place of a built-in one: the file that capture wrote", default=None, kind=file
     )
     loss_graph: LossGraph | Path | str | None = setting(
-        "own loss in place of a built-in one: the file that capture wrote", default=None, kind=_file
+        "own loss in place of a built-in one: the file that capture wrote", default=None, kind=file
     )
     recipe: str = setting(
         "auto: all settings of training from sizes, epsilon, delta, rounds and model; few_rounds: likewise, for a head "

@@ -13,9 +13,12 @@ import click
 import pytest
 import references
 from references import PROJECT
+from support import declared_settings
 
 from policies import errors
 from policies.errors import WanwuError
+from policies.settings import declared
+from researcher.planning import declared_settings as table
 
 DOCS = PROJECT / "docs"
 MADE = {".venv", "out", "state", "build"}
@@ -71,6 +74,12 @@ def _anchors(text: str) -> set[str]:
 @pytest.mark.parametrize("page", references.pages(), ids=lambda page: page.name)
 def test_tables_of_the_reference_pages_are_those_of_the_code(page: Path) -> None:
     assert page.read_text() == references.render(page.read_text()), "run: python tests/references.py"
+
+
+def test_the_table_that_options_are_made_of_is_what_the_settings_classes_declare() -> None:
+    assert declared_settings.FILE.read_text() == declared_settings.render(), "run: python tests/references.py"
+    for name, owner in declared_settings.OWNERS.items():
+        assert getattr(table, name) == tuple(declared(owner).values()), name
 
 
 @pytest.mark.parametrize("row", references.settings() + references.limits(), ids=lambda row: row[0])

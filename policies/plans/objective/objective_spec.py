@@ -13,7 +13,7 @@ from policies.errors import PlanError
 from policies.plans.graph import packed_graph
 from policies.plans.model_spec import ModelSpec
 from policies.plans.ranges import Range
-from policies.settings import setting
+from policies.settings import numbers, setting
 
 LOSSES = ("cross_entropy", "ordinal")
 OWN_LOSS = "graph"
@@ -23,15 +23,6 @@ MOST_GRADES = 64
 MOST_WEIGHTS = 1_000
 _WEIGHT = Range(1e-3, 1e3)
 _SMOOTHING = Range(0.0, 0.5)
-
-
-def numbers(text: str) -> tuple[float, ...]:
-    """Reads `1,2.5,4`.
-
-    Raises:
-        ValueError: A part is no number.
-    """
-    return tuple(float(part) for part in text.split(","))
 
 
 @dataclass(frozen=True)

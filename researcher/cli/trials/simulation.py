@@ -39,9 +39,8 @@ def add_commands(commands: ResearcherCommands) -> None:
 
 def _settings_options() -> list[click.Parameter]:
     """The options of a simulation and of its study's plan; None, or empty, unless given."""
-    from policies.settings import declared
-    from researcher.cli.study_options import settings_options
-    from researcher.simulation.settings import SimulationSettings
+    from researcher.cli.setting_options import study_options
+    from researcher.planning import declared_settings
 
-    of_study = [one for one in settings_options() if one.name != "dataset"]
-    return [*map(option_of, declared(SimulationSettings).values()), *of_study]
+    of_study = [one for one in study_options() if one.name != "dataset"]
+    return [*map(option_of, declared_settings.SIMULATION), *of_study]

@@ -16,7 +16,7 @@ with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic an
     warnings.simplefilter("ignore")
     from researcher.cli import counts
     from researcher.cli.program import make_program
-    from researcher.cli.statement_options import STATEMENT_VARIABLE
+    from researcher.cli.setting_options import STATEMENT_VARIABLE
     from researcher.cli.study_options import study_settings_of
     from researcher.hospitals.hospital import DatasetInfo
     from researcher.planning.planning import make_plan

@@ -17,9 +17,9 @@ from datasites.training.models import initial_weights
 from policies.errors import ConfigError
 from policies.plans.training import ModelSpec
 from researcher.cli.program import main, make_program
-from researcher.cli.studies import first_weights
 from researcher.planning.initial_weights import RECORD_FILE
 from researcher.studies.checkpoints import STATE_FILE
+from researcher.terminal.public_data import first_weights
 
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
     warnings.simplefilter("ignore")
