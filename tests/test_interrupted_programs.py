@@ -81,6 +81,7 @@ def test_a_program_that_is_stopped_before_its_command_begins_ends_in_one_line(
         assert main() == INTERRUPTED
     finally:
         gc.enable()
+        gc.unfreeze()
     assert capsys.readouterr().err == f"{NOTHING_BEGUN}\n"
 
 

@@ -524,6 +524,9 @@ LATE: dict[str, tuple[str, ...]] = {
         "researcher/simulation/made_up.py",
         "researcher/simulation/work.py",
     ),
+    "strategies and all that they need take a while to import, and a model's file is read without them": (
+        "researcher/studies/checkpoints.py",
+    ),
     "Opacus takes as long to import as torch, and its engine is all that needs it": ("datasites/training/engines.py",),
     "reports take a while to import, and a simulation's workers begin meanwhile": (
         "researcher/simulation/simulate.py",

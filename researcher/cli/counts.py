@@ -123,16 +123,18 @@ def _evaluate_here(
     accept: tuple[str, ...],
 ) -> None:
     """Short scores; or, where one is to be written, a judgement."""
-    from researcher.terminal.judging_session import judge_and_write, say_scores
-
     if test is None:
         raise ConfigError("Give public test data with --test_data, or --at_hospitals.")
     given = {name: value for name, value in of_judgement.items() if value not in (None, ())}
     if json is None and html is None:
         if given:
             raise click.UsageError(f"--{next(iter(given))} goes with --json or --html, which say what it finds.")
+        from researcher.terminal.short_scores import say_scores
+
         say_scores(model, test, backbone_weights, accept)
     else:
+        from researcher.terminal.judging_session import judge_and_write
+
         given |= {"backbone_weights": backbone_weights, "accept": accept}
         judge_and_write(model, test, json=json, html=html, **given)
 

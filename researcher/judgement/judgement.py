@@ -14,6 +14,7 @@ from policies.errors import ConfigError
 from researcher import atomic_file
 from researcher.counts.intervals import Interval
 from researcher.html.element import Html, together
+from researcher.judgement.judged_model import JudgedModel
 from researcher.judgement.pages.page import page_of, sections_of
 from researcher.judgement.paired import DeLong, McNemar
 from researcher.judgement.reliability import ReliabilityBin
@@ -22,29 +23,6 @@ JUDGEMENT_VERSION = 1
 FEW = 30
 """Patients, or pictures, below which a class or a group is named as small."""
 Scores = Mapping[str, Interval | None]
-
-
-@dataclass(frozen=True)
-class JudgedModel:
-    """Which model was judged.
-
-    Attributes:
-        file: Its file's name.
-        format: `safetensors`, `onnx` or `onnx-int8`.
-        name: The model's, as the plan has it.
-        sha256: Of the file.
-        bytes: Size of the file.
-        label_kind: `single`: a picture is of one class; `multi`: each class is a finding.
-        class_names: Of the outputs, in order.
-    """
-
-    file: str
-    format: str
-    name: str
-    sha256: str
-    bytes: int
-    label_kind: Annotated[str, validate.one_of("single", "multi")]
-    class_names: tuple[str, ...]
 
 
 @dataclass(frozen=True)

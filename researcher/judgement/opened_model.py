@@ -15,7 +15,7 @@ from policies.plans.picture_form import PictureForm
 from policies.plans.tokeniser import tokens
 from researcher.evaluation.evaluation import inputs_of
 from researcher.evaluation.hold_out import HoldOut
-from researcher.judgement.judgement import JudgedModel
+from researcher.judgement.judged_model import JudgedModel
 from researcher.studies.checkpoints import load_model
 
 SUFFIXES = (".safetensors", ".onnx")

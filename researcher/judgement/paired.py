@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import bdtr
 
 LARGE = 25
 """Pictures that exactly one of two models gets right, from which on the corrected statistic is told."""
@@ -64,6 +63,8 @@ def mcnemar(first: np.ndarray, second: np.ndarray) -> McNemar:
     """
     only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
     either = only_first + only_second
+    from scipy.special import bdtr  # late: a judgement of one model does without, and it takes long to import
+
     exact = min(1.0, 2 * float(bdtr(min(only_first, only_second), either, 0.5))) if either else 1.0
     if either < LARGE:
         return McNemar(only_first, only_second, exact, None, None)

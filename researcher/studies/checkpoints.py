@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,10 +20,11 @@ from policies.plans import plan_json
 from policies.plans.model_spec import ModelSpec
 from policies.plans.picture_form import MODALITIES, PictureForm
 from researcher import atomic_file, weights_file
-from researcher.strategies import KeptWeights
-from researcher.strategies.state import ServerState, Weights
 from researcher.studies.history import History, PrivacySpent
 from researcher.weights_file import WeightsFile
+
+if TYPE_CHECKING:
+    from researcher.strategies.state import ServerState, Weights
 
 CHECKPOINT_VERSION = 1
 STATE_FILE, SHARED_FILE = "state.json", "shared_part.safetensors"
@@ -171,6 +172,8 @@ def load_state(folder: Path | str, *, plan_digest: str) -> tuple[ServerState, Hi
     folder, path = Path(folder), Path(folder) / STATE_FILE
     if not path.exists():
         return None
+    from researcher.strategies import KeptWeights, ServerState  # late: a model is read without the strategies
+
     try:
         about = _read(path)
     except ConfigError as error:
@@ -183,7 +186,8 @@ def load_state(folder: Path | str, *, plan_digest: str) -> tuple[ServerState, Hi
     try:
         arrays = weights_file.read(folder, WeightsFile(**about["weights"]))
         history = History.from_json(json.dumps(about["history"]))
-        state = _unflat(arrays, int(about["round"]))
+        weights, slots = _unflat(arrays)
+        state = ServerState(weights, int(about["round"]), slots)
         if "hospitals" in about:
             state = replace(state, kept=KeptWeights.from_dict(folder, about["hospitals"]))
     except ConfigError as error:
@@ -212,7 +216,8 @@ def _flat(state: ServerState) -> Weights:
     return flat
 
 
-def _unflat(flat: Mapping[str, np.ndarray], rounds: int) -> ServerState:
+def _unflat(flat: Mapping[str, np.ndarray]) -> tuple[Weights, dict[str, Weights]]:
+    """A state's weights, and its slots, of what `_flat` made."""
     weights: Weights = {}
     slots: dict[str, Weights] = {}
     for key, array in flat.items():
@@ -222,7 +227,7 @@ def _unflat(flat: Mapping[str, np.ndarray], rounds: int) -> ServerState:
         else:
             slot, _, name = name.partition("/")
             slots.setdefault(slot, {})[name] = array
-    return ServerState(weights, rounds, slots)
+    return weights, slots
 
 
 def _sidecar(path: Path | str) -> Path:
