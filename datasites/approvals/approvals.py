@@ -10,6 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from datasites.approvals.decided_by import BY_RULE, HOSPITAL_ITSELF
 from datasites.approvals.threads import Threads
 from datasites.approvals.votes import Votes
 from datasites.files.sqlite_file import open_private
@@ -20,8 +21,6 @@ from policies.plans.plan_json import canonical_json, sha256_text
 from policies.untrusted_text import is_plain
 
 MAX_REASON = 400
-# How `decided_by` begins where a rule decided; no person is called so, since no name has a blank in it.
-BY_RULE, HOSPITAL_ITSELF = "rule ", "the hospital"
 NEVER_APPROVED = ("denied", "returned", "withdrawn")
 _SCHEMA = (Path(__file__).parent / "approvals.sql").read_text()
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from policies.errors import AuditBroken
 from policies.ledger.head_file import GENESIS, HeadBroken, HeadFile
 from policies.ledger.seal import Seal
-from policies.plans.training import canonical_json
+from policies.plans.plan_json import canonical_json
 
 BOOK = "audit log"
 Detail = str | int | float | bool | None

@@ -9,13 +9,13 @@ import contextlib
 import json
 import sqlite3
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+from datasites.audit_log.audit_page import AuditPage, AuditRow
 from datasites.audit_log.chain import AuditHead, Event, broken, check_end, entry_hash, follow, locked
 from datasites.files.sqlite_file import open_private
 from datasites.files.word_search import matching, searchable
@@ -27,35 +27,6 @@ MOST_ON_A_PAGE = 500
 _SCHEMA = (Path(__file__).parent / "index.sql").read_text()
 _ACTORS = ("by", "account", "researcher")
 _OF_THE_CHAIN = ("time", "event", "previous", "hash")
-
-
-@dataclass(frozen=True)
-class AuditRow:
-    """One event of the audit log.
-
-    Attributes:
-        line: Which line of the log it is, from 1.
-        time: When, UTC.
-        event: What happened.
-        by: Who did it, as far as the event says.
-        details: What else it says.
-        hash: Its own, which the next event carries.
-    """
-
-    line: int
-    time: str
-    event: str
-    by: str
-    details: Mapping[str, Any]
-    hash: str
-
-
-@dataclass(frozen=True)
-class AuditPage:
-    """Some events, the newest first, and what to ask for the next page with; None where this is the last."""
-
-    rows: tuple[AuditRow, ...]
-    next: int | None
 
 
 class AuditIndex:

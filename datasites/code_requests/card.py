@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from datasites.approvals.threads import Message
@@ -77,9 +76,3 @@ class RequestCard:
     thread: tuple[Message, ...] = field(default=(), metadata=ADDED_LATER)
     unanswered: int = field(default=0, metadata=ADDED_LATER)
     rehearsal: Rehearsal | None = field(default=None, metadata=ADDED_LATER)
-
-
-def days_since(moment: str) -> int:
-    """Whole days since a moment that PySyft or this datasite wrote, in UTC."""
-    then = datetime.fromisoformat(moment)
-    return max((datetime.now(UTC) - (then if then.tzinfo else then.replace(tzinfo=UTC))).days, 0)

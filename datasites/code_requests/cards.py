@@ -9,9 +9,10 @@ from typing import Any
 from datasites.approvals.approvals import sealed
 from datasites.code_requests.books import Books
 from datasites.code_requests.canonical import RequestReader
-from datasites.code_requests.card import RequestCard, Unusual, days_since
+from datasites.code_requests.card import RequestCard, Unusual
 from datasites.code_requests.decided import voted_digest
 from datasites.code_requests.limits.consent import check_consent
+from policies.answers.moments import days_since
 from policies.budget.accountant import plan_spend
 from policies.errors import WanwuError
 from policies.plans.findings import findings

@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from datasites.approvals.approvals import Approvals
 from datasites.files.word_search import matching, searchable
 from policies.errors import RequestError, RequestUnknown
 from policies.plans.plan_json import ADDED_LATER
+
+if TYPE_CHECKING:  # a command reads pages of it, and no decision
+    from datasites.approvals.approvals import Approvals
 
 STATES = ("pending", "approved", "denied", "returned", "ended")
 MOST_ON_A_PAGE = 500

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from datasites.code_requests.limits.limit_proposals import LimitProposal
-from datasites.review.review import StudyRow
-from datasites.rules.kept_rule import KeptRule
+from datasites.review.study_row import StudyRow
 from datasites.runs.queue import Run
 from policies.answers.plain_values import from_plain
 from policies.budget.limit_changes import LimitChange
@@ -157,19 +156,6 @@ class LimitsAnswer:
     people_needed: int
     proposals: tuple[LimitProposal, ...]
     kept: str = ""
-
-
-@dataclass(frozen=True)
-class RulesAnswer:
-    """The rules of a datasite.
-
-    Attributes:
-        rules: Those that decide first, then proposals, then what is off.
-        people_needed: How many people a rule takes.
-    """
-
-    rules: tuple[KeptRule, ...]
-    people_needed: int
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from fastapi.responses import JSONResponse
 
 from datasites.access.staff import Person
 from datasites.audit_log import ledger_witness
+from datasites.audit_log.audit_page import AuditPage
 from datasites.audit_log.chain import broken
-from datasites.audit_log.index import AuditPage
 from datasites.code_requests.books import Books
 from datasites.console.console import AUDITS, Console, router_below
 from policies.ledger.chain import Entry

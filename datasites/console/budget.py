@@ -15,7 +15,7 @@ from datasites.code_requests.limits.hospital_limits import LimitsOutcome
 from datasites.code_requests.limits.kept_envelopes import kept_beyond
 from datasites.console.answers import BudgetRow, LimitsAnswer, WantedLimits
 from datasites.console.console import CHANGES, DECIDES, READS, Console, router_below
-from datasites.review.reviewing import studies_of
+from datasites.review.costs import studies_of
 from policies.budget.limit_changes import by_name
 
 

@@ -6,9 +6,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from datasites.access.staff import Person
-from datasites.console.answers import RulesAnswer
 from datasites.console.console import CHANGES, DECIDES, Console, router_below
-from datasites.rules.kept_rule import KeptRule
+from datasites.rules.kept_rule import KeptRule, RulesAnswer
 from datasites.rules.past_requests import DryRun
 from datasites.rules.rule import WantedRule
 

@@ -4,51 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 from datasites.elsewhere.shared_decision import SignedBy, fingerprint, read_decision
+from datasites.elsewhere.told_decisions import DecidedElsewhere, KnownHospital
 from datasites.files.private_file import write_private
 from policies.errors import ConfigError, ReceiptInvalid
 
 MOST_KEPT = 1000
-
-
-@dataclass(frozen=True)
-class DecidedElsewhere:
-    """A decision of another hospital, whose signature was verified.
-
-    Attributes:
-        hospital: As it calls itself.
-        decision: `approved` or `denied`.
-        decided_on: The day, ISO 8601.
-        reason: What it says of it in public; may be empty.
-        fingerprint: Of the key that signed it.
-    """
-
-    hospital: str
-    decision: str
-    decided_on: str
-    reason: str
-    fingerprint: str
-
-
-@dataclass(frozen=True)
-class KnownHospital:
-    """A hospital whose decisions are kept.
-
-    Attributes:
-        hospital: As it calls itself.
-        fingerprint: Of the key that its name stays with.
-        decisions: How many of its decisions are kept.
-        latest: The day of the latest, ISO 8601.
-    """
-
-    hospital: str
-    fingerprint: str
-    decisions: int
-    latest: str
 
 
 class KeptDecisions:

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 from datasites.code_requests.books import Books
 from datasites.review.earlier import Standing
 from datasites.review.review import Cost, Scope
+from datasites.review.study_row import StudyRow
 from policies.answers.odds import odds
 from policies.budget.accountant import plan_spend
 from policies.budget.remaining import MOST_STUDIES
 from policies.budget.steps import GaussianSteps, merged
 from policies.ledger.budget_check import charged
+from policies.ledger.reservations import Reservation
 
 if TYPE_CHECKING:
     from datasites.code_requests.canonical import CanonicalRequest
@@ -52,6 +54,25 @@ def cost_of(checked: CanonicalRequest, books: Books, standing: Standing) -> Cost
         odds=odds(alone, unit),
         membership=alone,
         membership_in_all=None if open_before else books.calculator.membership(after),
+    )
+
+
+def studies_of(books: Books, held: list[Reservation]) -> tuple[StudyRow, ...]:
+    """One row for each researcher and study among reservations on one dataset."""
+    by_study: dict[tuple[str, str], list[Reservation]] = {}
+    for one in held:
+        by_study.setdefault((one.researcher, one.study), []).append(one)
+    return tuple(
+        StudyRow(
+            researcher=researcher,
+            study=study,
+            epsilon_charged=books.epsilon_charged(charged(own)),
+            rounds_reserved=sum(one.rounds for one in own),
+            rounds_run=sum(len(one.rounds_charged) for one in own),
+            ended=all(one.released is not None for one in own),
+            non_private=any(one.non_private for one in own),
+        )
+        for (researcher, study), own in by_study.items()
     )
 
 

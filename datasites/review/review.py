@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from datasites.code_requests.card import RequestCard
-from datasites.elsewhere.kept_decisions import DecidedElsewhere
+from datasites.elsewhere.told_decisions import DecidedElsewhere
+from datasites.review.study_row import StudyRow
 from policies.answers.sentence import Sentence
 from policies.budget.membership import MembershipBounds
 from policies.graphs.losses.loss_summary import LossSummary
@@ -32,29 +33,6 @@ class ReviewFinding:
 
     topic: str
     reason: Sentence
-
-
-@dataclass(frozen=True)
-class StudyRow:
-    """What one researcher's study is charged on a dataset.
-
-    Attributes:
-        researcher: The account's address.
-        study: Its name.
-        epsilon_charged: By all its requests, at the budget's delta.
-        rounds_reserved: Rounds of all its requests.
-        rounds_run: Of those, how many were charged.
-        ended: Whether no further round can run.
-        non_private: Whether a request of it runs without differential privacy.
-    """
-
-    researcher: str
-    study: str
-    epsilon_charged: float
-    rounds_reserved: int
-    rounds_run: int
-    ended: bool
-    non_private: bool
 
 
 @dataclass(frozen=True)

@@ -12,16 +12,15 @@ from datasites.code_requests.card import RequestCard
 from datasites.elsewhere.kept_decisions import KeptDecisions
 from datasites.review import wording
 from datasites.review.channels import channels_of
-from datasites.review.costs import cost_of
+from datasites.review.costs import cost_of, studies_of
 from datasites.review.earlier import Standing, differences
 from datasites.review.findings import REFUSED, findings_of, model_digest
 from datasites.review.questions import questions_of
-from datasites.review.review import Review, ReviewFinding, StudyRow
+from datasites.review.review import Review, ReviewFinding
 from policies.answers.sentence import said
 from policies.errors import WanwuError
 from policies.graphs.losses.loss_summary import own_loss_of
 from policies.graphs.summary import own_model_of
-from policies.ledger.budget_check import charged
 from policies.ledger.reservations import Reservation
 from policies.plans.releases import StatisticsPlan
 from policies.plans.words.statement import Statement
@@ -127,25 +126,6 @@ def _of_canonical(
             has_purpose=bool(words.get("purpose", "").strip()),
         ),
         findings=findings_of(card, checked, books, standing, cost, texts),
-    )
-
-
-def studies_of(books: Books, held: list[Reservation]) -> tuple[StudyRow, ...]:
-    """One row for each researcher and study among reservations on one dataset."""
-    by_study: dict[tuple[str, str], list[Reservation]] = {}
-    for one in held:
-        by_study.setdefault((one.researcher, one.study), []).append(one)
-    return tuple(
-        StudyRow(
-            researcher=researcher,
-            study=study,
-            epsilon_charged=books.epsilon_charged(charged(own)),
-            rounds_reserved=sum(one.rounds for one in own),
-            rounds_run=sum(len(one.rounds_charged) for one in own),
-            ended=all(one.released is not None for one in own),
-            non_private=any(one.non_private for one in own),
-        )
-        for (researcher, study), own in by_study.items()
     )
 
 

@@ -54,6 +54,19 @@ class KeptRule:
         return self.state == ON and not self.rule.has_ended(datetime.now(UTC).date())
 
 
+@dataclass(frozen=True)
+class RulesAnswer:
+    """The rules of a datasite.
+
+    Attributes:
+        rules: Those that decide first, then proposals, then what is off.
+        people_needed: How many people a rule takes.
+    """
+
+    rules: tuple[KeptRule, ...]
+    people_needed: int
+
+
 def now() -> str:
     """This moment, UTC."""
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from policies.budget.limits import MODEL_SOURCES
+from policies.plans.model_spec import MODEL_SOURCES
 from policies.validate import as_people_write
 
 _FROM_TO = re.compile(r"(\S+) to (\S+)")

@@ -41,6 +41,15 @@ def day(when: str | float | datetime) -> str:
     return when if isinstance(when, str) and len(when) == _DATE_ALONE else _written(when, "%Y-%m-%d")
 
 
+def days_since(when: str | float | datetime) -> int:
+    """Whole days since a moment; 0 for one that is still to come.
+
+    Args:
+        when: As of `as_time`.
+    """
+    return max((datetime.now(UTC) - as_time(when)).days, 0)
+
+
 def _written(when: str | float | datetime, form: str) -> str:
     try:
         return as_time(when).strftime(form)

@@ -6,11 +6,13 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from policies.budget.limits import DatasetLimits
 from policies.errors import ConfigError
 from policies.validate import as_people_write
+
+if TYPE_CHECKING:  # a command reads what changed, and no plan that limits are held against
+    from policies.budget.limits import DatasetLimits
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ def changed(limits: DatasetLimits, new: Mapping[str, Any]) -> DatasetLimits:
     if unknown := sorted(set(new) - set(values)):
         raise ConfigError(f"Unknown limit {unknown[0]!r:.80}; known are {', '.join(sorted(values))}.")
     values |= new
-    return DatasetLimits.from_dict({"total": {name: values.pop(name) for name in ("epsilon", "delta")}, **values})
+    return limits.from_dict({"total": {name: values.pop(name) for name in ("epsilon", "delta")}, **values})
 
 
 def compare(before: DatasetLimits, after: DatasetLimits) -> tuple[LimitChange, ...]:

@@ -9,13 +9,13 @@ from typing import Any, Self
 from policies.errors import ConfigError, LimitExceeded
 from policies.plans import ranges
 from policies.plans.kinds import Plan
+from policies.plans.model_spec import MODEL_SOURCES
 from policies.plans.releases import ReleaseSpec, StatisticsPlan
 from policies.plans.training import PrivacySpec, TrainingPlan
 from policies.validate import PLANS, Checks, written
 
 _checks = Checks(ConfigError)
 
-MODEL_SOURCES = ("built_in", "graph")
 # A plan's field → the limit that holds its least and most, and the range that those must lie in.
 _RANGES = {
     "max_grad_norm": ("max_grad_norms", ranges.MAX_GRAD_NORM),

@@ -17,6 +17,8 @@ GRAPH_MODEL = "graph"
 """The name of every own model: its plan carries the graph."""
 OWN_MODEL = "own model"
 """What people read in place of that name."""
+MODEL_SOURCES = ("built_in", "graph")
+"""Where a model may come from, as a hospital's limits name it."""
 
 
 @dataclass(frozen=True)

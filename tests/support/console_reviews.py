@@ -12,12 +12,13 @@ from datasites.code_requests.calculator import DeclaredShapes
 from datasites.code_requests.card import Unusual
 from datasites.code_requests.request_index import STATES, RequestPage, RequestRow
 from datasites.console.answers import RecordAnswer
-from datasites.elsewhere.kept_decisions import DecidedElsewhere
+from datasites.elsewhere.told_decisions import DecidedElsewhere
 from datasites.rehearsal.rehearsals import Rehearsal
 from datasites.review import findings, misleading, wording
 from datasites.review.channels import channels_of
 from datasites.review.questions import questions_of
-from datasites.review.review import Changed, Cost, Differences, Review, ReviewFinding, Scope, StudyRow
+from datasites.review.review import Changed, Cost, Differences, Review, ReviewFinding, Scope
+from datasites.review.study_row import StudyRow
 from policies.answers.odds import odds
 from policies.answers.sentence import said
 from policies.budget.limits import DatasetLimits

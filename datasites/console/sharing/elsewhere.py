@@ -8,8 +8,9 @@ from fastapi.responses import JSONResponse
 from datasites.access.staff import Person
 from datasites.console.answers import SharedAnswer
 from datasites.console.console import DECIDES, Console, router_below
-from datasites.elsewhere.kept_decisions import DecidedElsewhere, KeptDecisions, KnownHospital
+from datasites.elsewhere.kept_decisions import KeptDecisions
 from datasites.elsewhere.shared_decision import APPROVED, DENIED, SharedDecision, fingerprint, sign_decision
+from datasites.elsewhere.told_decisions import DecidedElsewhere, KnownHospital
 from policies.errors import RequestError
 from policies.ledger.receipt import public_key
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from rich.console import Group
 
-from datasites.console.answers import RulesAnswer, read_row
-from datasites.rules.kept_rule import KeptRule
+from datasites.console.answers import read_row
+from datasites.rules.kept_rule import KeptRule, RulesAnswer
 from datasites.rules.past_requests import DryRun
 from policies.terminal.rich_terminal import PlainTable, line
 

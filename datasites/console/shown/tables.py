@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Group
 
 from datasites.access.people import ResearcherRow, StaffRow
-from datasites.approvals.approvals import BY_RULE
-from datasites.audit_log.index import AuditPage
-from datasites.code_requests.card import days_since
+from datasites.approvals.decided_by import BY_RULE
+from datasites.audit_log.audit_page import AuditPage
 from datasites.code_requests.request_index import RequestPage
 from datasites.console.answers import BudgetRow, LimitsAnswer, RunPage, read_row, read_rows
-from datasites.elsewhere.kept_decisions import KnownHospital
+from datasites.elsewhere.told_decisions import KnownHospital
 from datasites.notices.notice import OF_A_REQUEST
 from datasites.notices.notice_book import NoticePage
 from policies.answers import rounded
 from policies.answers.limit_values import told_limit
-from policies.answers.moments import day, moment
+from policies.answers.moments import day, days_since, moment
 from policies.answers.runs import CANARY
 from policies.budget.limit_changes import LimitChange
 from policies.plans.model_spec import GRAPH_MODEL, OWN_MODEL

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from datasites.code_requests.card import days_since
 from datasites.code_requests.request_index import STATES, RequestRow
 from datasites.console.console import DECIDES, Console
 from datasites.pages.frame.views import Answer, Page, Pages
 from datasites.pages.frame.visit import Visit
 from datasites.pages.languages.languages import to_translate
+from policies.answers.moments import days_since
 
 ON_A_PAGE = 50
 KINDS: Mapping[str, str] = {

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import struct
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-
-import numpy as np
 
 from policies.graphs.graph import Constant
 from policies.graphs.losses.loss_proof import LossProof
@@ -16,7 +15,7 @@ from policies.plans.plan_json import canonical_json
 
 MOST_LINES = 60
 _MOST_NUMBERS = 25
-_KINDS = {"float32": "<f4", "int64": "<i8", "bool": "?"}
+_KINDS = {"float32": "<f", "int64": "<q", "bool": "<?"}
 _CONSTANT, _NODE = "constant:", "node:"
 
 
@@ -74,9 +73,11 @@ def _name(given: str, constants: Mapping[str, str]) -> str:
 
 
 def _spelled(constant: Constant) -> str:
-    numbers = np.frombuffer(constant.data, _KINDS[constant.kind])
-    told = ", ".join(f"{number:g}" if constant.kind == "float32" else str(number) for number in numbers[:_MOST_NUMBERS])
-    more = f", ... ({numbers.size:,} numbers)" if numbers.size > _MOST_NUMBERS else ""
+    size = len(constant.data) // struct.calcsize(_KINDS[constant.kind])
+    first = constant.data[: _MOST_NUMBERS * struct.calcsize(_KINDS[constant.kind])]
+    numbers = (number for (number,) in struct.iter_unpack(_KINDS[constant.kind], first))
+    told = ", ".join(f"{number:g}" if constant.kind == "float32" else str(number) for number in numbers)
+    more = f", ... ({size:,} numbers)" if size > _MOST_NUMBERS else ""
     return f"{constant.kind} {list(constant.shape)}: {told}{more}"
 
 

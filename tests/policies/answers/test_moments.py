@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from policies.answers.moments import day, moment
+from policies.answers.moments import day, days_since, moment
 
 
 @pytest.fixture(autouse=True)
@@ -46,3 +46,9 @@ def test_a_date_alone_is_that_day_whatever_the_clock(zone: str, monkeypatch: pyt
 @pytest.mark.parametrize("text", ["", "yesterday", "9999-12-31T23:59:59"])
 def test_what_is_no_moment_stays_as_it_came(text: str) -> None:
     assert moment(text) == day(text) == text
+
+
+@pytest.mark.parametrize(("hours", "days"), [(-30, 0), (1, 0), (23, 0), (25, 1), (71, 2)])
+def test_days_since_a_moment_are_whole_ones_and_none_before_it(hours: int, days: int) -> None:
+    then = datetime.now(UTC) - timedelta(hours=hours)
+    assert days_since(then.isoformat()) == days_since(then.replace(tzinfo=None).isoformat()) == days
