@@ -24,6 +24,8 @@ from researcher.strategies import Weights
 MOST_TRIES = 4
 _WAITING_EACH = 2  # hospitals that a worker is at, or has before it
 _AHEAD_EACH = 4  # that may be done before the one whose update is next
+# Of hospitals that a worker is asked for at once: with small models asking takes as long as many of a step.
+_MOST_TOGETHER, _TOGETHER_BYTES = 4, 1_000_000
 GIGABYTE = 10**9
 
 
@@ -36,8 +38,19 @@ def store_bytes(data_bytes: int, model_bytes: int, workers: int, *, alike: bool)
         workers: How many.
         alike: Whether all hospitals are sent the same; else each gets weights and as much beside them.
     """
-    models = _AHEAD_EACH * workers + 4 + (0 if alike else 2 * _WAITING_EACH * workers)
+    models = _AHEAD_EACH * workers * hospitals_together(model_bytes, alike=alike) + 4
+    models += 0 if alike else 2 * _WAITING_EACH * workers
     return data_bytes + models * model_bytes + data_bytes // 8
+
+
+def hospitals_together(model_bytes: int, *, alike: bool) -> int:
+    """For how many hospitals a worker is asked at once; for one, where each is sent weights of its own.
+
+    Args:
+        model_bytes: Of a model's weights.
+        alike: Whether all hospitals are sent the same.
+    """
+    return max(1, min(_MOST_TOGETHER, _TOGETHER_BYTES // max(1, model_bytes))) if alike else 1
 
 
 def start_workers(ray: Any, workers: int) -> list[Any]:
@@ -84,19 +97,25 @@ class OnRay:
             WanwuError: What a hospital's training raised.
             RunFailed: Workers died over one hospital as often as it is tried.
         """
-        to_all = self.ray.put(dict(sent.to(hospitals[0]))) if sent.alike else None
+        first = dict(sent.to(hospitals[0]))
+        to_all = self.ray.put(first) if sent.alike else None
+        together = hospitals_together(sum(array.nbytes for array in first.values()), alike=sent.alike)
+        together = max(1, min(together, len(hospitals) // (_AHEAD_EACH * len(self.places))))  # all have as much to do
+        parts = [hospitals[start : start + together] for start in range(0, len(hospitals), together)]
 
         def ask(worker: Any, number: int) -> Any:
-            hospital = hospitals[number]
-            begun(hospital)
+            for hospital in parts[number]:
+                begun(hospital)
             # in the cluster's store; a hospital's own leave it with the hospital's answer
-            weights = to_all or self.ray.put(dict(sent.to(hospital)))
-            return worker.train.remote(hospital, round_index, weights)
+            weights = to_all or self.ray.put(dict(sent.to(parts[number][0])))
+            return worker.train.remote(parts[number], round_index, weights)
 
         def retried(number: int) -> None:
-            self._on_retried(hospitals[number].name, round_index)
+            for hospital in parts[number]:
+                self._on_retried(hospital.name, round_index)
 
-        yield from _Answers(self, [_Asked(ask, one.name, retried) for one in hospitals])
+        for trained in _Answers(self, [_Asked(ask, part[0].name, retried) for part in parts]):
+            yield from trained
 
     def score_round(self, weights: Weights) -> Callable[[], Evaluation]:
         """As `Workers.score_round`; what it returns raises as `train`."""

@@ -5,7 +5,7 @@ The process that asks it imports this file too. So what trains, and needs torch,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -41,10 +41,16 @@ class Worker:
             raise SystemExit(f"A worker of a simulation cannot begin: {error}") from error
 
     def train(
-        self, hospital: MadeUpHospital, round_index: int, weights: Mapping[str, np.ndarray]
-    ) -> Trained | WanwuError:
-        """As `Trainer.train`; what it raises is returned, here and below, as Ray would wrap it."""
-        return self._trainer.train(hospital, round_index, weights)
+        self, hospitals: Sequence[MadeUpHospital], round_index: int, weights: Mapping[str, np.ndarray]
+    ) -> list[Trained] | WanwuError:
+        """As `Trainer.train`, of one after the other; what it raises is returned, here and below: Ray would wrap it."""
+        trained = []
+        for hospital in hospitals:
+            found = self._trainer.train(hospital, round_index, weights)
+            if isinstance(found, WanwuError):
+                return found
+            trained.append(found)
+        return trained
 
     def score_round(self, weights: Mapping[str, np.ndarray]) -> Evaluation | WanwuError:
         """As `evaluate_round`."""

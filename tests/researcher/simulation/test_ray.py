@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ from policies.plans.server.server_spec import ServerSpec
 from policies.terminal.entry import INTERRUPTED
 from researcher.planning.settings import StudySettings
 from researcher.reports.kept_result import read_result
+from researcher.simulation.at_work.on_ray import hospitals_together
 from researcher.simulation.settings import SimulationSettings
 from researcher.simulation.simulate import simulate
 from researcher.studies.checkpoints import load_model
@@ -161,6 +162,21 @@ def running(data: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Itera
         if left.is_running():
             left.kill()
     shutil.rmtree(folder)
+
+
+def test_hospitals_whose_small_models_are_asked_for_together_are_trained_to_the_same_bits(
+    data: Path, tmp_path: Path
+) -> None:
+    study = StudySettings(num_rounds=2, local_epochs=0.5, sample_rate=0.5, epsilon=8.0, model="small_cnn")
+    settings = SimulationSettings(hospitals=17, workers=2)
+    assert hospitals_together(70_000, alike=True) == 4 and 17 // 8 == 2  # so that there are four parts for each worker
+    told: list[str] = []
+    found = simulate(study, settings, data, tmp_path / "ray", on_progress=lambda doing: told.append(doing.hospital))
+    expected = simulate(study, replace(settings, workers=None, in_process=True), data, tmp_path / "alone")
+    assert list(dict.fromkeys(name for name in told if name)) == [f"hospital_{number:02}" for number in range(1, 18)]
+    assert found.privacy == expected.privacy
+    files = [(tmp_path / name / "global_model.safetensors").read_bytes() for name in ("ray", "alone")]
+    assert files[0] == files[1]
 
 
 @pytest.mark.parametrize(("strategy", "common"), [("mr_mtl", "global_model"), ("fed_bn", "shared_part")])
