@@ -25,12 +25,18 @@ def are_deep(picture: Any) -> bool:
     """Whether an open picture has more than 8 bits a value; not asked after it was decoded."""
     if hasattr(picture, "tag_v2"):
         return max(picture.tag_v2.get(BITS, (1,))) > 8
-    return any(";16" in _layout(tile) for tile in picture.tile)
+    layouts = map(_layout, picture.tile)
+    return any(";16" in layout and not layout.startswith("BGR") for layout in layouts)  # BGR;16 is 5, 6 and 5 of a BMP
 
 
 def can_be_read(picture: Any) -> bool:
     """Whether all of a colour picture's 16 bits can be had; not asked after it was decoded."""
     return all(_layout(tile) in _OTHER_ORDER for tile in picture.tile)
+
+
+def grey_step(tile: Any) -> int:
+    """How far apart the greys of a part of an undecoded picture are in 8 bits: 85 of 2 bits, 17 of 4, else 1."""
+    return {"L;2": 85, "L;4": 17}.get(_layout(tile), 1)
 
 
 def grey(picture: Any) -> NDArray[np.uint16]:
@@ -60,8 +66,8 @@ def on_black(values: NDArray[np.uint16], picture: Any, white: int) -> NDArray[np
     if hasattr(picture, "tag_v2") and picture.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
         return np.uint16(white) - values  # Pillow turns 8 bits round, and not 16
     if values.shape[2] == 4:
-        seen = values[:, :, :3].astype(np.uint32) * values[:, :, 3:]
-        return (seen // white).astype(np.uint16)
+        opaque = 2**16 - 1 if values[:, :, 3].max() > white else white
+        return (values[:, :, :3].astype(np.uint64) * values[:, :, 3:] // opaque).astype(np.uint16)
     transparent = picture.info.get("transparency")
     if transparent is not None:
         values[(values == np.asarray(transparent, dtype=np.uint16)).all(axis=2)] = 0

@@ -32,6 +32,16 @@ MANY_PAGES = Reason(
     "The file holds more than 4096 pictures.",
     "Cut it into several files, or save the pictures by themselves.",
 )
+HIDDEN_PAGES = Reason(
+    "hidden_pages",
+    "The file holds further slices of a stack that have no page of their own.",
+    "Save the stack anew, each slice as a page or as a file of its own.",
+)
+SLIDE_FILE = Reason(
+    "slide_file",
+    "A slide scanner wrote it: the slide in several sizes, and its label, on which names may stand.",
+    "Export the regions that count, as PNG or TIFF, or have the slide sent as DICOM.",
+)
 NO_SUCH_FRAME = Reason(
     "no_such_frame", "The file has no picture of this number.", "Check the frames that are asked for."
 )
@@ -94,6 +104,8 @@ REASONS = (
     CHANGED,
     TOO_LARGE,
     MANY_PAGES,
+    HIDDEN_PAGES,
+    SLIDE_FILE,
     NO_SUCH_FRAME,
     ANIMATED,
     BITS_IN_DOUBT,

@@ -25,6 +25,12 @@ def coded_size(frame: bytes) -> tuple[int, int, int] | None:
     return None
 
 
+def coded_bits(frame: bytes) -> int | None:
+    """Bits of each sample of a JPEG or JPEG-LS codestream; None where they cannot be found."""
+    sizes = (start for marker, start, _ in _segments(frame) if marker in SIZES_OF_JPEG)
+    return next((frame[start + 4] for start in sizes if start + 4 < len(frame)), None)
+
+
 def without_adobe(frame: bytes) -> bytes:
     """A JPEG frame without Adobe's marker of its colours.
 

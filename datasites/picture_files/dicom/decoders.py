@@ -25,6 +25,11 @@ from datasites.picture_files.dicom.jpeg import plugin as jpeg
 
 NATIVE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian)
 JPEG_2000 = (JPEG2000Lossless, JPEG2000, HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K)
+JPEG_OF_COSINES = (JPEGBaseline8Bit, JPEGExtended12Bit)
+# Colours come pixel by pixel from their decoders, of which pydicom asks the header.
+PIXEL_BY_PIXEL = (*JPEG_2000, *JPEG_OF_COSINES)
+# What they decode to may reach beyond the values that were coded.
+LOSSY = (*JPEG_OF_COSINES, JPEG2000, HTJ2K, JPEGLSNearLossless)
 # Plugins of pydicom, one for each syntax: those of JPEG without loss and of 12 bits are this library's own.
 PLUGINS = {
     JPEGBaseline8Bit: "pillow",

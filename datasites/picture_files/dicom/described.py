@@ -14,6 +14,8 @@ from datasites.picture_files.reasons import NO_SUCH_FRAME, TOO_LARGE
 MOST_FRAMES = 1 << 20
 GREY = ("MONOCHROME1", "MONOCHROME2")
 PALETTE = "PALETTE COLOR"
+WHOLE = (1, 8, 16, 32, 64)
+OF_EIGHT_BITS = ("YBR_FULL", "YBR_FULL_422")
 COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 
 
@@ -60,6 +62,8 @@ def described(header: Header) -> DescribedPixels:
         raise PictureRefused(CUT_OFF if header.cut_off else NO_PIXELS)
     samples = whole(dataset, "SamplesPerPixel", low=1, high=4)
     allocated = whole(dataset, "BitsAllocated", low=1, high=64)
+    if allocated not in WHOLE:
+        raise PictureRefused(BITS)
     floating = header.place.keyword != "PixelData"
     stored = allocated if floating else whole(dataset, "BitsStored", low=1, high=allocated)
     if not floating and whole(dataset, "HighBit", low=0, high=63, absent=stored - 1) != stored - 1:
@@ -85,6 +89,7 @@ def _check_meaning(found: DescribedPixels, floating: bool) -> None:
     """A photometric interpretation that is shown here and fits the samples and their bits."""
     single = found.photometric in GREY or (found.photometric == PALETTE and not floating)
     three = found.photometric in COLOUR and not found.signed and not floating
+    three = three and (found.allocated == 8 or found.photometric not in OF_EIGHT_BITS)
     if (found.samples == 1 and single) or (found.samples == 3 and three):
         return
     raise PictureRefused(PHOTOMETRIC)

@@ -56,7 +56,8 @@ PHOTOMETRIC = Reason(
 )
 BITS = Reason(
     "dicom_bits",
-    "Its values lie in a way that programs read differently: not in the lowest bits, or over 16 bits in big endian.",
+    "Its values lie in a way that programs read differently: not in the lowest bits, in no whole bytes, over 16 bits in "
+    "big endian, or as a JPEG of fewer bits than the header says.",
     "Have the archive send it in little endian, with a high bit that is one less than the bits stored.",
 )
 RESCALE = Reason(
@@ -66,7 +67,7 @@ RESCALE = Reason(
 )
 LOOKUP_TABLE = Reason(
     "dicom_lookup_table",
-    "A lookup table or palette of it does not fit its own descriptor.",
+    "A lookup table or palette of it does not fit its own descriptor, or uses less than a sixteenth of its bits.",
     "Export it again from the archive, or declare the window as percentile or full.",
 )
 NO_WINDOW = Reason(

@@ -12,8 +12,8 @@ from pydicom.encaps import encapsulate, get_frame
 from pydicom.pixels import get_decoder
 from pydicom.uid import ExplicitVRBigEndian, JPEGLSTransferSyntaxes, RLELossless
 
-from datasites.picture_files.dicom.codestream import coded_size, has_end, without_adobe
-from datasites.picture_files.dicom.decoders import JPEG_2000, NATIVE, decoder_plugin
+from datasites.picture_files.dicom.codestream import coded_bits, coded_size, has_end, without_adobe
+from datasites.picture_files.dicom.decoders import JPEG_OF_COSINES, LOSSY, NATIVE, PIXEL_BY_PIXEL, decoder_plugin
 from datasites.picture_files.dicom.described import COLOUR, DescribedPixels
 from datasites.picture_files.dicom.elements import value
 from datasites.picture_files.dicom.header import UNDEFINED_LENGTH, Header, PixelPlace
@@ -69,7 +69,8 @@ def _decoded(
         "columns": of.columns,
         "samples_per_pixel": of.samples,
         "photometric_interpretation": of.photometric,
-        "planar_configuration": of.planar,
+        "planar_configuration": 0 if header.syntax in PIXEL_BY_PIXEL else of.planar,
+        "correct_unused_bits": header.syntax not in LOSSY,  # which would make white a little above it black
         "bits_allocated": of.allocated,
         "bits_stored": of.stored,
         "pixel_representation": int(of.signed),
@@ -79,6 +80,8 @@ def _decoded(
     }
     if header.syntax in NATIVE:
         _check_length(header, place, of)
+        if of.allocated == 1 and header.syntax != ExplicitVRBigEndian:
+            return StoredValues(_single_bits(place, of, source, frame), of.photometric)
         src: BinaryIO | bytes = source
     else:
         src = encapsulate([_coded_frame(header, of, source, frame)])
@@ -88,9 +91,21 @@ def _decoded(
     photometric = str(made["photometric_interpretation"])
     if of.photometric in COLOUR and photometric != "RGB":
         raise PictureRefused(PHOTOMETRIC)
-    if header.syntax in JPEG_2000:
+    if header.syntax in LOSSY:
+        low = -(1 << of.stored - 1) if of.signed else 0
+        values = np.clip(values, low, low + (1 << of.stored) - 1)
+    elif header.syntax not in NATIVE:
         _drop_unused_bits(values, of)
     return StoredValues(values, photometric)
+
+
+def _single_bits(place: PixelPlace, of: DescribedPixels, source: BinaryIO, frame: int) -> NDArray[np.uint8]:
+    """A frame of single bits, (rows, columns), which may begin within a byte; pydicom reads whole bytes."""
+    bits = of.rows * of.columns
+    byte, first = divmod(frame * bits, 8)
+    source.seek(place.start + byte)
+    read = np.frombuffer(source.read((first + bits + 7) // 8), np.uint8)
+    return np.unpackbits(read, bitorder="little")[first : first + bits].reshape(of.rows, of.columns)
 
 
 def _check_length(header: Header, place: PixelPlace, of: DescribedPixels) -> None:
@@ -115,13 +130,15 @@ def _coded_frame(header: Header, of: DescribedPixels, source: BinaryIO, frame: i
         raise PictureRefused(UNDECODABLE, private="the frame does not say its size")
     if len(coded) > MOST_CODED * size + SMALL_CODED or said != (of.rows, of.columns, of.samples):
         raise PictureRefused(WRONG_LENGTH)
+    if header.syntax in JPEG_OF_COSINES and of.stored > (coded_bits(coded) or of.stored):
+        raise PictureRefused(BITS, private="the frame has fewer bits than the header says")
     if header.syntax in JPEGLSTransferSyntaxes and not has_end(coded):
         raise PictureRefused(UNDECODABLE, private="the frame lacks its end")
     return without_adobe(coded) if of.photometric.startswith("YBR") else coded
 
 
 def _drop_unused_bits(values: NDArray[Any], of: DescribedPixels) -> None:
-    """Bits above those stored, which pydicom leaves where a JPEG 2000 codestream holds more than the header says."""
+    """Bits above those stored, which pydicom leaves where a codestream holds more than the header says."""
     unused = 8 * values.dtype.itemsize - of.stored
     if unused and values.dtype.kind in "iu":
         np.left_shift(values, unused, out=values)

@@ -63,6 +63,17 @@ def entries(dataset: Dataset, keyword: str, of: Descriptor, *, little_endian: bo
     return read
 
 
+def refuse_dark(of: Descriptor, *tables: NDArray[np.uint16]) -> None:
+    """Refuses tables that use less than a sixteenth of the bits that they are said to have: 8 in 16, or 12.
+
+    Raises:
+        PictureRefused: What is white is in doubt.
+    """
+    peak = max(int(table.max(initial=0)) for table in tables)
+    if of.bits > 8 and 0 < peak <= of.peak >> 4:
+        raise PictureRefused(LOOKUP_TABLE, private="its entries use less than a sixteenth of their bits")
+
+
 def words(found: Any, of: Descriptor, little_endian: bool, *, in_segments: bool = False) -> NDArray[np.uint16]:
     """The numbers of 8 or 16 bits that a table's data holds, (n,); those of 8 fill the words of 16 in pairs.
 

@@ -10,7 +10,7 @@ from pydicom import Dataset
 
 from datasites.picture_files.dicom.elements import value
 from datasites.picture_files.dicom.header import Header
-from datasites.picture_files.dicom.levels.lookup_table import Descriptor, descriptor, entries, words
+from datasites.picture_files.dicom.levels.lookup_table import Descriptor, descriptor, entries, refuse_dark, words
 from datasites.picture_files.dicom.reasons import LOOKUP_TABLE
 from datasites.picture_files.picture_refused import PictureRefused
 
@@ -29,18 +29,21 @@ def coloured(indices: NDArray[Any], header: Header, *, signed: bool) -> NDArray[
     if len({(one.entries, one.first) for one in of}) != 1:
         raise PictureRefused(LOOKUP_TABLE)
     little_endian = header.syntax.is_little_endian
-    tables = [_table(dataset, colour, one, little_endian) for colour, one in zip(COLOURS, of, strict=True)]
+    held = [_held(dataset, colour, one, little_endian) for colour, one in zip(COLOURS, of, strict=True)]
+    refuse_dark(min(of, key=lambda one: one.bits), *held)
+    tables = [_eight_bits(table, one) for table, one in zip(held, of, strict=True)]
     places = np.clip(indices.astype(np.int64) - of[0].first, 0, of[0].entries - 1)
     return np.stack([table[places] for table in tables], axis=-1)
 
 
-def _table(dataset: Dataset, colour: str, of: Descriptor, little_endian: bool) -> NDArray[np.uint8]:
+def _held(dataset: Dataset, colour: str, of: Descriptor, little_endian: bool) -> NDArray[np.uint16]:
     keyword = f"{colour}PaletteColorLookupTableData"
     if value(dataset, keyword) is not None:
-        held = entries(dataset, keyword, of, little_endian=little_endian)
-    else:
-        segments = words(value(dataset, f"Segmented{keyword}"), of, little_endian, in_segments=True)
-        held = expanded(segments, of)
+        return entries(dataset, keyword, of, little_endian=little_endian)
+    return expanded(words(value(dataset, f"Segmented{keyword}"), of, little_endian, in_segments=True), of)
+
+
+def _eight_bits(held: NDArray[np.uint16], of: Descriptor) -> NDArray[np.uint8]:
     return ((held.astype(np.uint32) * 510 + of.peak) // (2 * of.peak)).astype(np.uint8)
 
 

@@ -13,7 +13,7 @@ from pydicom import Dataset
 
 from datasites.picture_files.dicom.elements import numbers, text, value
 from datasites.picture_files.dicom.frame_groups import FrameGroups
-from datasites.picture_files.dicom.levels.lookup_table import descriptor, entries, looked_up
+from datasites.picture_files.dicom.levels.lookup_table import descriptor, entries, looked_up, refuse_dark
 from datasites.picture_files.dicom.levels.modality import Span, Values
 from datasites.picture_files.dicom.reasons import BAD_WINDOW, NO_RANGE, NO_WINDOW
 from datasites.picture_files.picture_refused import PictureRefused
@@ -107,5 +107,7 @@ def of_file(groups: FrameGroups, number: int, span: Span | None, stored_bits: in
 
 def _table(item: Dataset, span: Span | None, little_endian: bool) -> Window:
     of = descriptor(item, "LUTDescriptor", signed=span is None or span[0] < 0)
-    held = entries(item, "LUTData", of, little_endian=little_endian) / float(of.peak)
-    return lambda values: looked_up(values, of, held)
+    held = entries(item, "LUTData", of, little_endian=little_endian)
+    refuse_dark(of, held)
+    shares = held / float(of.peak)
+    return lambda values: looked_up(values, of, shares)

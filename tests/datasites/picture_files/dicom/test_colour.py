@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from PIL import Image
 from pydicom import Dataset
 from pydicom.encaps import encapsulate
-from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, JPEGBaseline8Bit
+from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, JPEG2000Lossless, JPEGBaseline8Bit
 from support.dicom_files import FORM, levels, made, written
 
 from datasites.picture_files.dicom.levels.lookup_table import Descriptor
@@ -84,18 +85,26 @@ def test_a_palette_that_is_missing_or_too_short_is_refused(tmp_path: Path) -> No
         assert refused.value.reason == LOOKUP_TABLE
 
 
+def test_a_palette_of_sixteen_bits_that_holds_eight_is_refused_and_not_black(tmp_path: Path) -> None:
+    entries = np.array([0, 128, 255], "<u2").tobytes()
+    with pytest.raises(PictureRefused) as refused:
+        levels(_palette([[0, 1, 2]], 0, 16, entries), tmp_path)
+    assert refused.value.reason == LOOKUP_TABLE
+    assert _reds(_palette([[0, 1]], 0, 16, bytes(4)), tmp_path) == [0, 0]  # which is black, whatever white is
+
+
 # --- segments ------------------------------------------------------------------------------------------------
 
 
 def test_segments_are_values_lines_and_copies(tmp_path: Path) -> None:
-    # Four values, a line of three from 40 to 100, and a copy of the one segment at byte 0.
-    segments = np.array([0, 4, 10, 20, 30, 40, 1, 3, 100, 2, 1, 0, 0], "<u2")
+    # Four values, a line of three from 24,000 to 60,000, and a copy of the one segment at byte 0.
+    segments = np.array([0, 4, 6000, 12000, 18000, 24000, 1, 3, 60000, 2, 1, 0, 0], "<u2")
     assert expanded(segments.astype(np.uint16), Descriptor(11, 0, 16)).tolist() == [
-        *(10, 20, 30, 40, 60, 80, 100),
-        *(10, 20, 30, 40),
+        *(6000, 12000, 18000, 24000, 36000, 48000, 60000),
+        *(6000, 12000, 18000, 24000),
     ]
     picture = _palette([list(range(11))], 0, 16, segments.tobytes() + b"", segmented="Segmented", count=11)
-    assert _reds(picture, tmp_path)[3] == round(40 * 255 / 65535)
+    assert _reds(picture, tmp_path)[3:8] == [93, 140, 187, 233, 23]  # 24000 x 255 / 65535 = 93.4, and so on
 
 
 def test_copies_count_in_bytes(tmp_path: Path) -> None:
@@ -141,6 +150,32 @@ def test_planes_of_colours_are_put_together(tmp_path: Path) -> None:
     assert levels(planes, tmp_path) == [[RED, [1, 2, 3]]]
 
 
+GREEN, BLUE, WHITE = (0, 255, 0), (0, 0, 255), (255, 255, 255)
+
+
+def _coloured(photometric: str, planar: int, folder: Path) -> NDArray[np.uint8]:
+    """A field of four colours by 8 x 8 pixels, compressed, whose header says `planar` of it."""
+    colours = np.repeat(np.repeat(np.array([[RED, GREEN], [BLUE, WHITE]], np.uint8), 8, 0), 8, 1)
+    stream = io.BytesIO()
+    if photometric == "YBR_FULL_422":
+        Image.fromarray(colours).save(stream, "JPEG", quality=100, subsampling=0)
+    else:
+        Image.fromarray(colours).save(stream, "JPEG2000", no_jp2=True, mct=int(photometric == "YBR_RCT"))
+    content = stream.getvalue()
+    picture = made(colours, PhotometricInterpretation=photometric, PlanarConfiguration=planar)
+    picture.PixelData = encapsulate([content + b"\0" * (len(content) % 2)])
+    syntax = JPEGBaseline8Bit if photometric == "YBR_FULL_422" else JPEG2000Lossless
+    return pixels(written(picture, folder / "coloured.dcm", syntax), FORM).levels.astype(int)
+
+
+@pytest.mark.parametrize("photometric", ["YBR_FULL_422", "YBR_RCT", "RGB"])
+def test_colours_of_a_codestream_lie_as_it_says_and_not_as_the_header_does(photometric: str, tmp_path: Path) -> None:
+    # Of JPEG and JPEG 2000 pydicom 3.0.2 goes by the header, and mixes colours and places where that says planes.
+    seen = _coloured(photometric, 1, tmp_path)
+    assert np.abs(seen[::8, ::8] - [[RED, GREEN], [BLUE, WHITE]]).max() <= (2 if photometric == "YBR_FULL_422" else 0)
+    assert np.array_equal(seen, _coloured(photometric, 0, tmp_path))
+
+
 def test_deep_colours_are_scaled_by_their_bits(tmp_path: Path) -> None:
     assert levels(made([[[0, 2048, 4095], [4095, 8, 9]]], bits=12), tmp_path) == [[[0, 128, 255], [255, 0, 1]]]
 
@@ -171,6 +206,12 @@ def _jpeg(colour: tuple[int, int, int], marker: str) -> bytes:
         adobe = b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\x01" if marker == "Adobe" else b""
         coded = coded[:2] + adobe + coded[4 + length :]
     return coded + b"\0" * (len(coded) % 2)
+
+
+def test_tints_of_more_than_eight_bits_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(PictureRefused) as refused:
+        levels(made([[RED, GREY]], bits=16, PhotometricInterpretation="YBR_FULL"), tmp_path)
+    assert refused.value.reason == PHOTOMETRIC
 
 
 @pytest.mark.parametrize(

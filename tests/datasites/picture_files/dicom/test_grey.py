@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jpeg_ls
 import numpy as np
 import pytest
+from PIL import Image
 from pydicom import Dataset
+from pydicom.encaps import encapsulate
 from pydicom.uid import (
+    JPEG2000,
     UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
+    JPEGLossless,
+    JPEGLSLossless,
     RLELossless,
     XRayAngiographicImageStorage,
 )
+from support import jpeg_writing
 from support.dicom_files import FORM, item, levels, made, table, written
 
 from datasites.picture_files.dicom.pixels import pixels
@@ -104,6 +112,12 @@ def test_a_table_may_begin_below_zero(first: int, tmp_path: Path) -> None:
     values = made([[0, 24, 25, 26, 4095]], bits=12, RescaleSlope=1, RescaleIntercept=-1024)
     values.VOILUTSequence = [table(first, 8, [10, 20, 30])]
     assert levels(values, tmp_path) == [[10, 10, 20, 30, 30]]
+
+
+def test_a_table_that_uses_few_of_its_bits_is_refused_and_not_dark(tmp_path: Path) -> None:
+    twelve = [entry * 273 for entry in range(16)]  # up to 4095, which is white of 12 bits and dark of 16
+    assert levels(made([[0, 8, 15]], bits=12, VOILUTSequence=[table(0, 12, twelve)]), tmp_path) == [[0, 136, 255]]
+    assert _refused(made([[0, 8, 15]], bits=12, VOILUTSequence=[table(0, 16, twelve)]), tmp_path) == LOOKUP_TABLE
 
 
 @pytest.mark.parametrize(
@@ -214,6 +228,14 @@ def test_single_bits_are_black_and_white(tmp_path: Path) -> None:
     assert levels(picture, tmp_path) == [[255, 0, 255, 0, 0, 0, 0, 0]]
 
 
+def test_frames_of_single_bits_may_begin_within_a_byte(tmp_path: Path) -> None:
+    # Three frames of 3 pixels: 101, 010 and 110, from the lowest bit on. pydicom 3.0.2 cuts them at whole bytes.
+    three = made([[[0] * 3]] * 3, frames=3, BitsAllocated=1, BitsStored=1, HighBit=0)
+    three.PixelData = (0b011_010_101).to_bytes(2, "little")
+    seen = [levels(three, tmp_path, frame=frame)[0] for frame in range(3)]
+    assert seen == [[255, 0, 255], [0, 255, 0], [255, 255, 0]]
+
+
 def test_floating_point_needs_a_window_or_percentiles(tmp_path: Path) -> None:
     picture = made([[0]], PixelRepresentation=None, BitsStored=None, HighBit=None, BitsAllocated=32, Columns=3)
     del picture.PixelData
@@ -297,3 +319,29 @@ def test_compressed_values_lose_what_lies_above_their_bits(syntax: UID, tmp_path
     picture.BitsStored, picture.HighBit = 12, 11
     seen = pixels(written(picture, tmp_path / "coded.dcm", syntax), FULL).levels.tolist()
     assert seen == [[0, 18, 255] * 22] * 64  # 0x123 * 255 / 4095 = 18.1
+
+
+def test_what_a_lossy_coder_overshoots_by_is_white_and_not_black(tmp_path: Path) -> None:
+    # Stripes of the largest value of 12 bits in a codestream of 16, which gives some of them back larger.
+    stripes = np.where(np.arange(47) % 7 < 3, 4095, 0) + np.zeros((33, 1), np.int64)
+    stream = io.BytesIO()
+    options: dict[str, Any] = {"no_jp2": True, "irreversible": True, "quality_mode": "dB", "quality_layers": [50]}
+    Image.fromarray(stripes.astype(np.uint16)).save(stream, "JPEG2000", **options)
+    assert np.asarray(Image.open(stream)).max() > 4095
+    content = stream.getvalue()
+    coded = made(stripes, bits=16, BitsStored=12, HighBit=11)
+    coded.PixelData = encapsulate([content + b"\0" * (len(content) % 2)])
+    seen = np.array(pixels(written(coded, tmp_path / "lossy.dcm", JPEG2000), FULL).levels, int)
+    assert np.abs(seen - stripes * 255 / 4095).max() < 30
+
+
+def test_values_with_a_sign_lose_what_lies_above_their_bits_in_every_codestream(tmp_path: Path) -> None:
+    # -1, -2048, 2047 and 0 of 12 bits, with other bits above them: 2047 / 4095 x 255 = 127.47.
+    signed = np.tile(np.array([0x8FFF, 0x0800, 0x07FF, 0], np.uint16), (16, 4))
+    stream = bytes(jpeg_ls.encode_array(signed))
+    of_jpeg = jpeg_writing.lossless(signed[:, :, None].astype(np.int64), 16)
+    for syntax, content in ((JPEGLSLossless, stream), (JPEGLossless, of_jpeg)):
+        picture = made(signed, bits=16, BitsStored=12, HighBit=11, PixelRepresentation=1)
+        picture.PixelData = encapsulate([content + b"\0" * (len(content) % 2)])
+        seen = pixels(written(picture, tmp_path / "signed.dcm", syntax), FULL).levels.tolist()
+        assert seen == [[127, 0, 255, 128] * 4] * 16, syntax.name

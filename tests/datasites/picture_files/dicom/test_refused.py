@@ -20,6 +20,7 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
+    JPEGExtended12Bit,
     RLELossless,
 )
 from support.dicom_files import FORM, item, levels, made, written
@@ -110,6 +111,24 @@ def test_frames_that_are_not_there_are_refused(tmp_path: Path) -> None:
 
 def test_high_bits_that_are_not_the_highest_stored_are_refused(tmp_path: Path) -> None:
     assert _refused(written(made(ROW, bits=12, HighBit=15), tmp_path / "made.dcm")).reason == reasons.BITS
+
+
+def test_values_that_fill_no_whole_bytes_are_refused(tmp_path: Path) -> None:
+    packed = made(ROW, bits=12, BitsAllocated=12)
+    assert _refused(written(packed, tmp_path / "made.dcm")).reason == reasons.BITS
+
+
+def test_a_jpeg_of_fewer_bits_than_the_header_says_is_refused_and_not_dark(tmp_path: Path) -> None:
+    stream = io.BytesIO()
+    Image.new("L", (20, 20), 255).save(stream, "JPEG")
+    content = stream.getvalue()
+    for bits, is_refused in ((8, False), (12, True)):
+        coded = made(np.zeros((20, 20)), bits=bits, PixelData=encapsulate([content + b"\0" * (len(content) % 2)]))
+        file = written(coded, tmp_path / "made.dcm", JPEGExtended12Bit)
+        if is_refused:
+            assert _refused(file, window="full").reason == reasons.BITS
+        else:
+            assert pixels(file, replace(FORM, window="full")).levels.min() == 255
 
 
 def test_a_syntax_without_a_decoder_is_named_to_the_hospital(tmp_path: Path) -> None:
