@@ -52,3 +52,8 @@ def decoder_plugin(syntax: UID, stored: int) -> str | None:
     if syntax == JPEGExtended12Bit and stored == 8:  # which is JPEG baseline by another name
         name = "pillow"
     return name if name in get_decoder(syntax).available_plugins else None
+
+
+def is_decoded(syntax: UID, stored: int) -> bool:
+    """Whether pixels of a transfer syntax, of `stored` bits, have a decoder here."""
+    return syntax in NATIVE or decoder_plugin(syntax, stored) is not None

@@ -32,7 +32,8 @@ NO_PIXELS = Reason(
 SYNTAX = Reason(
     "dicom_syntax",
     "Its transfer syntax has no decoder here.",
-    "Have the archive send it uncompressed. JPEG-LS needs pyjpegls 1.4.0, which requirements.txt names: install it.",
+    "Have the archive send it uncompressed, of a film the pictures that count. JPEG-LS needs pyjpegls 1.4.0, which "
+    "requirements.txt names: install it.",
 )
 UNDECODABLE = Reason(
     "dicom_undecodable",
@@ -56,8 +57,8 @@ PHOTOMETRIC = Reason(
 )
 BITS = Reason(
     "dicom_bits",
-    "Its values lie in a way that programs read differently: not in the lowest bits, in no whole bytes, over 16 bits in "
-    "big endian, or as a JPEG of fewer bits than the header says.",
+    "Its values lie in a way that programs read differently: not in the lowest bits, in no whole bytes, over 16 bits "
+    "in big endian, or as a JPEG of fewer bits than the header says.",
     "Have the archive send it in little endian, with a high bit that is one less than the bits stored.",
 )
 RESCALE = Reason(

@@ -6,8 +6,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from datasites.picture_files.dicom.decoders import is_decoded
 from datasites.picture_files.dicom.described import described
-from datasites.picture_files.dicom.reasons import NOT_DICOM
+from datasites.picture_files.dicom.reasons import NOT_DICOM, SYNTAX
 from datasites.picture_files.picture_refused import PictureRefused, Reason
 from datasites.picture_files.reasons import NOT_A_FILE
 from datasites.sources.contents import PICTURE_SUFFIXES
@@ -165,6 +166,8 @@ def _look(path: Path, safe: Collection[str], label_attribute: str) -> _Looked:
         of = described(header)
     except PictureRefused as refusal:
         return replace(said, reason=refusal.reason)
+    if not is_decoded(header.syntax, of.stored):
+        return replace(said, reason=SYNTAX)
     return replace(said, frames=of.frames, size=(of.rows, of.columns), channels=of.channels)
 
 

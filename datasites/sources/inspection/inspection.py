@@ -194,7 +194,8 @@ def _stop(settings: DatasetSettings) -> DataError | None:
 def _trusting(settings: DatasetSettings) -> DatasetSettings:
     """The settings of one who takes every name for none of a person."""
     columns: tuple[str, ...] = ()
-    if settings.path_column and (file := Path(settings.table or settings.data_path)).is_file():
+    has_table = settings.path_column and (settings.table or settings.kind != "dicom")  # a DICOMDIR is a file, too
+    if has_table and (file := Path(settings.table or settings.data_path)).is_file():
         columns = read_table(file, (), settings.table_encoding).heads if file.suffix.lower() != ".npz" else ()
     return replace(settings, safe_kinds=IDENTITIES, safe_columns=columns)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from pydicom.data import get_testdata_file
 from support.dicom_files import made, written
 from support.painting import Paint
 
@@ -299,3 +300,11 @@ def test_volumes_get_a_window_that_does_not_need_their_headers(tmp_path: Path) -
         nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), tmp_path / name / "v.nii.gz")
     found = inspected(tmp_path)
     assert 'window = "percentile"' in found.settings and len(taken(found).pictures) == 2
+
+
+def test_a_dicomdir_is_inspected_and_not_read_as_a_table() -> None:
+    medium = Path(str(get_testdata_file("DICOMDIR", download=False)))
+    found = inspected(medium)
+    assert (found.kinds, found.modalities) == ({"dicom": 29}, {"MR": 17, "CT": 9, "CR": 3})
+    assert "folders" in found.problem and "table" not in found.problem
+    assert "Modality" in found.label_attributes

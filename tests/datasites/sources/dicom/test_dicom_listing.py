@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from pydicom import uid
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
 from support import made_files
 from support.dicom_files import FORM, item, made, written
 from support.shipped_dicom import FOLDER
@@ -153,6 +154,18 @@ def test_the_kinds_that_settings_know_are_those_that_wait_for_a_person() -> None
     assert tuple(SAFE_KINDS) == DICOM_KINDS
     with pytest.raises(ConfigError, match="safe_dicom"):
         DatasetSettings(safe_dicom=("report",))
+
+
+@pytest.mark.parametrize("sop_class", [uid.VideoEndoscopicImageStorage, uid.UltrasoundMultiFrameImageStorage])
+def test_a_film_is_told_by_its_syntax_and_counts_as_lost(sop_class: uid.UID, tmp_path: Path) -> None:
+    _write(tmp_path, "a", PatientID="P1")
+    film = made([[0, 1]], SOPClassUID=sop_class, BurnedInAnnotation="NO", NumberOfFrames=90)
+    film.PixelData = encapsulate([b"\0\0\0\x18ftypmp42"])
+    written(film, tmp_path / "film", uid.MPEG4HP41)
+    for frames in ("one", "all"):
+        listing = _list(tmp_path, labels_from="Modality", frames=frames)
+        assert _left_out(listing) == {"film": "dicom_syntax"}
+        assert [one.lost for one in listing.left_out] == [True]
 
 
 # --- media ---------------------------------------------------------------------------------------------------
