@@ -14,13 +14,17 @@ _HYPHEN = re.compile(r"(?<=[^\W\d_]) ?- ?(?=[^\W\d_])")  # not the sign of a num
 _NUMBER = re.compile(r"([+-]?)0*(\d+)(?:\.0*)?")
 
 _MOST_DIGITS = 16
+# Cyrillic letters that look as these do, small or as capitals: the keyboard's language decides which are typed.
+_LOOK_ALIKE = str.maketrans("авсенікмѕотрухј", "abcehikmsotpyxj")
 
 
 def two_alike(names: Collection[str]) -> tuple[str, str] | None:
-    """Two of the names that are one by all but capitals, spaces, or the form of a number; None where none are."""
+    """Two of the names that are one by all but capitals, spaces, letters that look alike, or the form of a number; None
+    where none are.
+    """
     seen: dict[str, str] = {}
     for name in sorted(names):
-        other = seen.setdefault(_plain(name), name)
+        other = seen.setdefault(_plain(name).translate(_LOOK_ALIKE), name)
         if other != name:
             return other, name
     return None

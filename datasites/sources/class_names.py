@@ -43,8 +43,8 @@ def refuse_alike_classes(found: Collection[str]) -> None:
     """
     if alike := two_alike(found):
         raise DataError(
-            "Two classes have names that differ only in capitals, spaces or the form of a number. Write them alike, or "
-            "list both in class_names if they are two.",
+            "Two classes have names that differ only in capitals, spaces, letters that look alike or the form of a "
+            "number. Write them alike, or list both in class_names if they are two.",
             private=f"They are {alike[0]!r} and {alike[1]!r}.",
         )
 

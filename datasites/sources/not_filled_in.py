@@ -10,6 +10,7 @@ _WORDS = frozenset(
         "<na>",
         "null",
         "?",
+        ".",
         "#n/a",
         "#nv",
         "#value!",

@@ -75,6 +75,6 @@ def refuse_hospitals_of_a_column(values: Collection[str], column: str) -> None:
         )
     if alike := two_alike(values):
         raise DataError(
-            f"Two values of the column {column!r} differ only in capitals, spaces or the form of a number: "
-            f"{alike[0]!r} and {alike[1]!r}. They would be two hospitals. Write them alike."
+            f"Two values of the column {column!r} differ only in capitals, spaces, letters that look alike or the form "
+            f"of a number: {alike[0]!r} and {alike[1]!r}. They would be two hospitals. Write them alike."
         )

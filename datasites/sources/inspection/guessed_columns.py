@@ -20,7 +20,10 @@ _LABEL = re.compile(
     r"label|class|diagnos|finding|target|category|befund|klasse|^dx$|patholog|disease|^entity$|ground_?truth|标签|诊断|类别",
     re.IGNORECASE,
 )
-_PATIENT = re.compile(r"patient|subject|person|case_?id|^pid$|^pat[-_. ]?(?:id|nr|no)\b|患者|病人", re.IGNORECASE)
+_PATIENT = re.compile(
+    r"patient|subject|^u?subjid$|person|case_?id|^record[ _]?id$|^mrn$|^pid$|^pat[-_. ]?(?:id|nr|no)\b|患者|病人",
+    re.IGNORECASE,
+)
 _OF_PATIENTS = re.compile(
     r"(?<!im)age(?![a-z])|alter|sex|gender|geschlecht|name|birth|geburt|weight|height|gewicht|race|ethni|position|class|type|"
     r"年龄|性别|姓名",

@@ -12,7 +12,7 @@ from policies.errors import DataError
 
 _BETWEEN = "|;"  # no single class has these in its name
 _PERHAPS_BETWEEN = ",/+&"  # some have these
-_LIST = re.compile(r"\[.*\]|\{.*\}|\(.*,.*\)", re.DOTALL)
+_LIST = re.compile(r"\[.*\]|\{.*\}|\(.*,.*\)|b'.*'|b\".*\"", re.DOTALL)
 _NUMBER = re.compile(
     r"-\s*\d+(?:[.,]\d+)?|[+-]?\d*[.,]\d*[1-9]\d*|[+-]?\d+(?:[.,]\d+)?e[+-]?\d+|[+-]?inf", re.IGNORECASE
 )
@@ -60,8 +60,9 @@ def refuse_unlikely_classes(names: Collection[str], *, multi: bool) -> None:
     """
     if listed := sorted(name for name in names if _LIST.fullmatch(name)):
         raise DataError(
-            "Labels are lists as a program writes them. Write a column of 0 and 1 for each finding, or the findings "
-            "with one character between them and set label_separator; or list them in class_names if each is a class.",
+            "Labels are lists or bytes as a program writes them. Write them as texts, as a column of 0 and 1 for each "
+            "finding, or as findings with one character between them and set label_separator; or list them in "
+            "class_names if each is a class.",
             private=f"For instance {listed[0]!r}.",
         )
     if between := separator_in(names):

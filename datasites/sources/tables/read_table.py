@@ -20,6 +20,13 @@ TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".pq", ".xlsx", ".xlsm", "
 _SAMPLE = 200
 _FEW, _SHORT = 64, 100  # cells of a column that are different, characters of one
 _TEXT_FORMULA = re.compile(r'="((?:[^"]|"")*)"')
+_BEGINNING = 96  # bytes
+_OF_ANOTHER = re.compile(
+    rb"\$FL[23]@|HEADER RECORD\*|<stata_dta>|[rs][\x01\x02]\x01\x00|\x00{12}\xc2\xea\x81\x60|"
+    rb"PK\x03\x04.{26}mimetypeapplication/vnd\.oasis|"
+    rb"(?:\xef\xbb\xbf)?\s*(?:<(?:!doctype|html|table|\?xml)\b|\[\s*[\[{]|\{\s*\")",
+    re.DOTALL | re.IGNORECASE,
+)
 _DELIMITERS = ",;\t|"
 _MOST_IN_A_CELL = 1 << 20  # characters
 
@@ -60,7 +67,13 @@ def read_table(file: Path, wanted: Collection[str], encoding: str = "auto", shee
     """
     try:
         with file.open("rb") as stream:
-            first = stream.read(4)
+            begins = stream.read(_BEGINNING)
+        first = begins[:4]
+        if _OF_ANOTHER.match(begins):
+            raise DataError(
+                "The table is a file of SPSS, SAS, Stata, LibreOffice or the web. Export it as CSV in UTF-8, or as "
+                ".xlsx."
+            )
         if first == b"PAR1":
             rows = _parquet(file, wanted)
         elif first == b"PK\x03\x04":
@@ -100,8 +113,8 @@ def _table(rows: Rows, wanted: Collection[str]) -> Table:
             continue
         if len(row) < len(heads) or any(row[len(heads) :]):
             raise DataError(
-                "Every row of the table must have as many cells as its first line; one has not. Quote cells that hold "
-                "the separator.",
+                "Every row of the table must have as many cells as its first line, which names the columns; one has "
+                "not. Take titles above the names out, and quote cells that hold the separator.",
                 private=f"Line {line} has {len(row)} cells, the first has {len(heads)}.",
             )
         if len(table.lines) < _SAMPLE:

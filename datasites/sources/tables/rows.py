@@ -52,8 +52,8 @@ def rows_of(table: Table, settings: DatasetSettings) -> Iterator[Row]:
         )
     if alike := two_alike(set(sites)):
         raise DataError(
-            "Two hospitals of the table have names that differ only in capitals, spaces or the form of a number. Write "
-            "them alike, so that no row is left out.",
+            "Two hospitals of the table have names that differ only in capitals, spaces, letters that look alike or "
+            "the form of a number. Write them alike, so that no row is left out.",
             private=f"They are {alike[0]!r} and {alike[1]!r}.",
         )
     _refuse_rows_of_nobody(table, sites, settings)

@@ -25,13 +25,23 @@ ALIKE = [
     ("1", "01"),
     ("1", "\uff11"),
     ("STRASSE", "Straße"),
+    ("C50", "\u042150"),
+    ("benign", "b\u0435nign"),
 ]
-OTHERS = [("1", "-1"), ("1", "10"), ("grade -1", "grade 1"), ("1.5", "1.05"), ("tumor", "tumors"), ("良性", "恶性")]
+OTHERS = [
+    ("1", "-1"),
+    ("1", "10"),
+    ("grade -1", "grade 1"),
+    ("1.5", "1.05"),
+    ("tumor", "tumors"),
+    ("良性", "恶性"),
+    ("5 \u00b5m", "5 mm"),
+]
 
 
 @pytest.mark.parametrize(("first", "second"), ALIKE)
 def test_two_ways_to_write_a_name_are_refused_and_named_in_private(first: str, second: str) -> None:
-    with pytest.raises(DataError, match="differ only in capitals, spaces or the form of a number") as refused:
+    with pytest.raises(DataError, match="capitals, spaces, letters that look alike or the form of a number") as refused:
         refuse_alike_classes(["malignant", first, second])
     assert first not in refused.value.public
     assert repr(first) in refused.value.private

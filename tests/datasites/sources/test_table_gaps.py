@@ -36,12 +36,12 @@ def table(tmp_path: Path, paint: Paint) -> Table:
     return write
 
 
-@pytest.mark.parametrize("cell", ["NaN", "nan", "N/A", "NA", "#N/A", "#NV", "<NA>", "null", "?"])
+@pytest.mark.parametrize("cell", ["NaN", "nan", "N/A", "NA", "#N/A", "#NV", "<NA>", "null", "?", "."])
 def test_what_programs_write_into_an_empty_cell_is_no_class(table: Table, cell: str) -> None:
     file = table("red,1", "white,1", f"{cell},1")
     with pytest.raises(DataError, match="a label says that none was filled in") as refused:
         listed(file)
-    assert f"in lines 4 ({cell})" in refused.value.private and cell not in refused.value.public
+    assert f"in lines 4 ({cell})" in refused.value.private and f"({cell})" not in refused.value.public
     assert listed(file, class_names=("red", "white", cell)).pictures[2].labels == (2,)
 
 

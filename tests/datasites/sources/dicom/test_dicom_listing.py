@@ -158,7 +158,8 @@ def test_the_kinds_that_settings_know_are_those_that_wait_for_a_person() -> None
 
 @pytest.mark.parametrize("sop_class", [uid.VideoEndoscopicImageStorage, uid.UltrasoundMultiFrameImageStorage])
 def test_a_film_is_told_by_its_syntax_and_counts_as_lost(sop_class: uid.UID, tmp_path: Path) -> None:
-    _write(tmp_path, "a", PatientID="P1")
+    for number, modality in enumerate(("CT", "MR")):
+        _write(tmp_path, str(number), PatientID="P1", Modality=modality)
     film = made([[0, 1]], SOPClassUID=sop_class, BurnedInAnnotation="NO", NumberOfFrames=90)
     film.PixelData = encapsulate([b"\0\0\0\x18ftypmp42"])
     written(film, tmp_path / "film", uid.MPEG4HP41)

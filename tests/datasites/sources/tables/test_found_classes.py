@@ -63,9 +63,9 @@ def test_a_comma_in_the_name_of_a_finding_is_left_where_its_parts_are_no_finding
     assert listed(labelled("Pneumonia, viral", "Pneumonia, bacterial")).class_names[0] == "Pneumonia, bacterial"
 
 
-@pytest.mark.parametrize("cell", ["['Mass', 'Effusion']", "[]", "{Mass}", "('Mass', 'Effusion')"])
+@pytest.mark.parametrize("cell", ["['Mass', 'Effusion']", "[]", "{Mass}", "('Mass', 'Effusion')", "b'Mass'", 'b"Mass"'])
 def test_a_list_of_a_program_is_no_class(labelled: Labelled, cell: str) -> None:
-    with pytest.raises(DataError, match="lists as a program writes them"):
+    with pytest.raises(DataError, match="lists or bytes as a program writes them"):
         listed(labelled("Mass", "Effusion", cell))
 
 

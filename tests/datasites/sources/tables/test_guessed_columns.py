@@ -20,6 +20,7 @@ CHEXPERT = (
     "Path,Sex,Age,Frontal/Lateral,No Finding,Cardiomegaly,Edema",
     "000{0}.png,{sex},60,Frontal,{none},{there},{perhaps}",
 )
+SDTM = "USUBJID,FILENAME,DIAG,VISIT", "0012.0,000{0}.png,{mole},BASELINE"
 ISIC = (
     "image_name,patient_id,sex,age_approx,anatom_site_general_challenge,diagnosis",
     "000{0},s{0},{sex},45,{place},{mole}",
@@ -71,8 +72,9 @@ def inspected(folder: Path, paint: Paint, heads: str, row: str) -> Inspection:
             "site_column",
             {"mel": 4, "nv": 4},
         ),
+        (SDTM, ('patient_column = "USUBJID"', 'unit = "patient"'), "site_column", {"mel": 4, "nv": 4}),
     ],
-    ids=["dermatoscopy", "german", "one cell", "a column each", "places of the body"],
+    ids=["dermatoscopy", "german", "one cell", "a column each", "places of the body", "SAS"],
 )
 def test_columns_of_known_tables_are_proposed_as_they_are_meant(
     paint: Paint,
