@@ -12,6 +12,22 @@ from datasites.picture_files.reasons import NOT_A_FILE, UNKNOWN_FORMAT
 HEADERLESS_DICOM = (".dcm", ".dicom")
 _FIRST = 352  # bytes, which end with NIfTI's mark
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+# JPEG 2000, JPEG XL, GIF, PSD, OpenEXR, NRRD, MetaImage, JPEG XR, QOI, CZI and WebM: there is no decoder for them here.
+_NOT_READ = (
+    b"\0\0\0\x0cjP  \r\n\x87\n",
+    b"\xff\x4f\xff\x51",
+    b"\0\0\0\x0cJXL \r\n\x87\n",
+    b"\xff\x0a",
+    b"GIF8",
+    b"8BPS",
+    b"v/1\x01",
+    b"NRRD",
+    b"ObjectType = Image",
+    b"II\xbc\x01",
+    b"qoif",
+    b"ZISRAW",
+    b"\x1aE\xdf\xa3",
+)
 _BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
 
 
@@ -54,10 +70,22 @@ def _kind(first: bytes) -> str | None:
     return "nifti" if _is_nifti(first) else None
 
 
-def _is_nifti(first: bytes) -> bool:
-    """One file of version 1 or 2, in either byte order."""
+def is_known_picture(path: PictureFile) -> bool:
+    """Whether a file of no format that is read is a picture, a volume or a film all the same, by its first bytes.
+
+    Raises:
+        OSError: It cannot be opened.
+    """
+    with path.open("rb") as stream:
+        first = stream.read(_FIRST)
+    return first.startswith(_NOT_READ) or first[4:8] == b"ftyp" or _is_nifti(first, alone=False)
+
+
+def _is_nifti(first: bytes, *, alone: bool = True) -> bool:
+    """Version 1 or 2, in either byte order, in one file or the header of a pair."""
     sizes = {int.from_bytes(first[:4], "little"), int.from_bytes(first[:4], "big")}
-    return (348 in sizes and first[344:348] == b"n+1\0") or (540 in sizes and first[4:8] == b"n+2\0")
+    one, two = (b"n+1\0", b"n+2\0") if alone else (b"ni1\0", b"ni2\0")
+    return (348 in sizes and first[344:348] == one) or (540 in sizes and first[4:8] == two)
 
 
 def _unpacked(path: PictureFile) -> bytes:

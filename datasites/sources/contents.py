@@ -9,7 +9,7 @@ from pathlib import Path
 
 from datasites.picture_files.decode import probe
 from datasites.picture_files.file_pixels import PictureInfo
-from datasites.picture_files.kind import kind_of
+from datasites.picture_files.kind import is_known_picture, kind_of
 from datasites.picture_files.picture_refused import PictureRefused, Reason
 from datasites.picture_files.reasons import NOT_A_FILE, UNKNOWN_FORMAT
 from datasites.sources.dataset_settings import DatasetSettings
@@ -20,7 +20,8 @@ from datasites.sources.reasons import DICOM_FILE, OTHER_FILE, OTHER_FORMAT, SEVE
 _SUFFIXES = (
     ".png .jpg .jpeg .jpe .jfif .tif .tiff .bmp .dib .webp .gif .jp2 .j2k .jpx .jxl .heic .heif .avif .svs .ndpi .psd "
     ".ppm .pgm .pcx .tga .exr .dng .cr2 .nef .arw .dcm .dicom .ima .nii .gz .mha .mhd .nrrd .img .raw .jls .j2c "
-    ".mrxs .vsi .scn .bif .czi .nd2 .lif .npy .mat .mp4 .m4v .avi .mov .mpg .mpeg .wmv .webm .mkv"
+    ".mrxs .vsi .scn .bif .czi .nd2 .lif .npy .mat .mp4 .m4v .avi .mov .mpg .mpeg .wmv .webm .mkv "
+    ".oib .stk .jph .jxr .jpf .qoi .mgz .mgh .mnc .gipl .nhdr .rec .fits"
 )
 PICTURE_SUFFIXES = frozenset(_SUFFIXES.split())
 """Of files that are, or hold, pictures or films: what is not read of them is told as lost, not passed by."""
@@ -71,7 +72,15 @@ def content_of(file: Path) -> str | Reason:
     except PictureRefused as refused:
         if refused.reason != UNKNOWN_FORMAT:
             return refused.reason
-        return OTHER_FORMAT if file.suffix.lower() in PICTURE_SUFFIXES else OTHER_FILE
+        is_picture = file.suffix.lower() in PICTURE_SUFFIXES or _is_known_picture(file)
+        return OTHER_FORMAT if is_picture else OTHER_FILE
+
+
+def _is_known_picture(file: Path) -> bool:
+    try:
+        return is_known_picture(file)
+    except OSError:
+        return False
 
 
 class PictureFiles:

@@ -16,8 +16,8 @@ EMPTY_FOLDER = Reason(
 OTHER_FILE = Reason("other_file", "It is no picture.", "Nothing needs to be done if it is meant to stay out.")
 OTHER_FORMAT = Reason(
     "other_format",
-    "By its name it is a picture, by its content none of a format that is read.",
-    "Save it as PNG, TIFF or JPEG, or copy it anew if it should be one.",
+    "By its name or its content it is a picture, a volume or a film, and of no format that is read.",
+    "Save it as PNG, TIFF or JPEG, a volume as NIfTI in one file (.nii), or copy it anew if it should be one.",
 )
 DICOM_FILE = Reason(
     "dicom_file",

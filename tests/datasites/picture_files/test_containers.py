@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from support import jpeg_writing
 from support import made_files as made
 from support.made_files import write
 
+from datasites.picture_files.containers.jpeg_scans import lacks_scans
 from datasites.picture_files.decode import decode, probe
 from datasites.picture_files.picture_refused import PictureRefused
 from policies.plans.picture_form import PictureForm
@@ -168,6 +170,17 @@ def test_a_jpeg_that_ends_before_its_last_scans_is_refused_and_not_coarse(tmp_pa
     assert len(read(write(tmp_path / "whole.jpg", content), 3)) == 16
     for scan in scans[1:]:
         assert refused(write(tmp_path / "cut.jpg", content[:scan] + b"\xff\xd9")) == "damaged"
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_jpeg_without_loss_has_scans_of_another_kind(tmp_path: Path, apart: bool) -> None:
+    values = np.random.default_rng(4).integers(0, 256, (16, 16, 3))
+    content = jpeg_writing.lossless(values, 8, apart=apart)
+    path = write(tmp_path / "a.jpg", content)
+    assert not lacks_scans(path)
+    if apart:
+        second = content.index(b"\xff\xda", content.index(b"\xff\xda") + 2)
+        assert lacks_scans(write(path, content[:second] + b"\xff\xd9"))
 
 
 def test_an_orientation_that_is_none_turns_nothing(tmp_path: Path) -> None:

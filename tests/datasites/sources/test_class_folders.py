@@ -187,6 +187,30 @@ def test_pictures_and_films_that_are_not_read_are_lost_and_not_passed_by(two_cla
     assert left_out(found)["red/notes.txt"] == "other_file"
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\0\0\0\x1cftypheic" + bytes(20),
+        b"\0\0\0\x1cftypavif" + bytes(20),
+        b"\0\0\0\x20ftypisom" + bytes(20),
+        b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(20),
+        b"\xff\x4f\xff\x51" + bytes(20),
+        b"\0\0\0\x0cJXL \r\n\x87\n",
+        b"GIF89a" + bytes(20),
+        b"NRRD0005\ntype: short",
+        b"ObjectType = Image\nNDims = 3",
+        (348).to_bytes(4, "little") + bytes(340) + b"ni1\0",
+    ],
+    ids=["HEIC", "AVIF", "MP4", "JP2", "J2K", "JXL", "GIF", "NRRD", "MetaImage", "a pair's header"],
+)
+def test_pictures_of_other_formats_are_lost_also_without_a_name_that_says_so(two_classes: Path, content: bytes) -> None:
+    for name in ("IMG_0009", "9.dat"):
+        (two_classes / "red" / name).write_bytes(content)
+    found = listing(two_classes)
+    assert lost(found) == ["red/9.dat", "red/IMG_0009"]
+    assert {left_out(found)[one] for one in lost(found)} == {"other_format"}
+
+
 def test_an_animated_or_a_cut_picture_is_left_to_the_reader_and_a_link_to_nothing_is_told(two_classes: Path) -> None:
     (two_classes / "red" / "link.png").symlink_to(two_classes / "red" / "missing.png")
     assert left_out(listing(two_classes))["red/link.png"] == "not_a_file"
