@@ -10,7 +10,8 @@ from datasites.picture_files.reasons import COLOUR_SPACE, HIDDEN_PAGES, LONG_VAL
 
 _COMPRESSION, _PHOTOMETRIC, _DESCRIPTION, _PROGRAM = 259, 262, 270, 305
 _COLOURS, _KINDS_OF_NUMBERS, _XMP, _DEPTH, _HAMAMATSU = 320, 339, 700, 32997, 65420
-_PALETTE, _SIGNED, _WEBP = 3, 2, 50001
+_WIDTH, _HEIGHT, _LENGTHS, _LENGTHS_OF_TILES, _TINTS = 256, 257, 279, 325, 530
+_PALETTE, _YCBCR, _SIGNED, _UNPACKED, _WEBP = 3, 6, 2, 1, 50001
 _OF_IMAGEJ = re.compile(r"^ImageJ=.*?^images=(\d+)", re.DOTALL | re.MULTILINE)
 _OF_TIFFFILE = re.compile(r'^\{"shape": \[.*"truncated": true', re.DOTALL)
 _APERIO = "Aperio"
@@ -22,7 +23,8 @@ def refused_page(tags: Any) -> Reason | None:
     """Why a page cannot be taken, by its tags alone.
 
     Pillow takes values with a sign for ones without, a page that does not say what 0 is for one whose 0 is white, and
-    of the 16 bits of a palette's entries the upper ones, which are 0 where a program has written 8.
+    of the 16 bits of a palette's entries the upper ones, which are 0 where a program has written 8. Pixels that share
+    their tints it reads as if none did, on into the next strip, and what its libtiff lacks it calls damaged.
     """
     if _SIGNED in _several(tags.get(_KINDS_OF_NUMBERS)):
         return LONG_VALUES
@@ -31,7 +33,15 @@ def refused_page(tags: Any) -> Reason | None:
         return COLOUR_SPACE
     if max(_several(tags.get(_DEPTH)), default=1) > 1:
         return HIDDEN_PAGES
-    return UNKNOWN_LAYOUT if tags.get(_COMPRESSION) == _WEBP else None  # Pillow's libtiff would call it damaged
+    packing = tags.get(_COMPRESSION, _UNPACKED)
+    has_shared_tints = photometric == _YCBCR and packing == _UNPACKED and _shares_tints(tags)
+    return UNKNOWN_LAYOUT if has_shared_tints or packing == _WEBP else None
+
+
+def _shares_tints(tags: Any) -> bool:
+    """Whether pixels of a page that is not packed share their tints, as many say by their length alone."""
+    there = sum(_several(tags.get(_LENGTHS))) or sum(_several(tags.get(_LENGTHS_OF_TILES)))
+    return _several(tags.get(_TINTS)) not in ((), (1, 1)) or there < tags[_WIDTH] * tags[_HEIGHT] * 3
 
 
 def hides_pages(tags: Any, count: int) -> bool:

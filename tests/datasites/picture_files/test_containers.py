@@ -78,6 +78,30 @@ def test_a_palette_of_eight_bits_in_sixteen_is_refused_and_not_black(tmp_path: P
     assert refused(palette(255)) == "colour_space"
 
 
+@pytest.mark.parametrize("is_said", [True, False])
+def test_pixels_that_share_their_tints_are_not_read_on_into_the_next_strip(tmp_path: Path, is_said: bool) -> None:
+    # Two strips of 2 x 2 pixels: four brightnesses and two tints each, where 12 bytes would be read.
+    content = struct.pack("<4s2I", b"II*\0", 8, 0)[:8]
+    tags = [(256, 2), (257, 4), (258, 8), (259, 1), (262, 6), (277, 3), (278, 2)]
+    table = [*tags, (273, 0), (279, 0), *([(530, 0)] if is_said else [])]
+    start = 8 + 2 + 12 * len(table) + 4
+    content += struct.pack("<H", len(table))
+    for tag, number in sorted(table):
+        if tag in (273, 279):
+            content += struct.pack("<HHII", tag, 4, 2, start + 8 * (tag == 279))
+        elif tag == 258:
+            content += struct.pack("<HHII", tag, 3, 3, start + 16)
+        elif tag == 530:
+            content += struct.pack("<HHIHH", tag, 3, 2, 2, 2)
+        else:
+            content += struct.pack("<HHII", tag, 4, 1, number)
+    data = start + 22
+    content += bytes(4) + struct.pack("<4I3H", data, data + 6, 6, 6, 8, 8, 8)
+    content += bytes([10, 20, 30, 40, 128, 128, 50, 60, 70, 80, 128, 128]) + bytes(40)
+    for reading in (read, probe):
+        assert refused(write(tmp_path / "a.tif", content), reading) == "unknown_layout"
+
+
 @pytest.mark.parametrize(
     "words",
     ["ImageJ=1.54f\nimages=3\nslices=3\n", '{"shape": [3, 1, 3], "truncated": true}'],
