@@ -9,9 +9,9 @@ from datasites.picture_files.picture_refused import Reason
 from datasites.picture_files.reasons import COLOUR_SPACE, HIDDEN_PAGES, LONG_VALUES, SLIDE_FILE, UNKNOWN_LAYOUT
 
 _COMPRESSION, _PHOTOMETRIC, _DESCRIPTION, _PROGRAM = 259, 262, 270, 305
-_COLOURS, _KINDS_OF_NUMBERS, _XMP, _DEPTH, _HAMAMATSU = 320, 339, 700, 32997, 65420
+_COLOURS, _INKS, _KINDS_OF_NUMBERS, _XMP, _DEPTH, _HAMAMATSU = 320, 332, 339, 700, 32997, 65420
 _WIDTH, _HEIGHT, _LENGTHS, _LENGTHS_OF_TILES, _TINTS = 256, 257, 279, 325, 530
-_PALETTE, _YCBCR, _SIGNED, _UNPACKED, _WEBP = 3, 6, 2, 1, 50001
+_PALETTE, _YCBCR, _SIGNED, _OTHER_INKS, _UNPACKED, _WEBP = 3, 6, 2, 2, 1, 50001
 _OF_IMAGEJ = re.compile(r"^ImageJ=.*?^images=(\d+)", re.DOTALL | re.MULTILINE)
 _OF_TIFFFILE = re.compile(r'^\{"shape": \[.*"truncated": true', re.DOTALL)
 _APERIO = "Aperio"
@@ -22,14 +22,16 @@ _SCANNERS = ("Philips DP", "MedScan")
 def refused_page(tags: Any) -> Reason | None:
     """Why a page cannot be taken, by its tags alone.
 
-    Pillow takes values with a sign for ones without, a page that does not say what 0 is for one whose 0 is white, and
-    of the 16 bits of a palette's entries the upper ones, which are 0 where a program has written 8. Pixels that share
-    their tints it reads as if none did, on into the next strip, and what its libtiff lacks it calls damaged.
+    Pillow takes values with a sign for ones without, any four inks for CMYK, a page that does not say what 0 is for
+    one whose 0 is white, and of the 16 bits of a palette's entries the upper ones, which are 0 where a program has
+    written 8. Pixels that share their tints it reads as if none did, on into the next strip, and what its libtiff
+    lacks it calls damaged.
     """
     if _SIGNED in _several(tags.get(_KINDS_OF_NUMBERS)):
         return LONG_VALUES
     photometric = tags.get(_PHOTOMETRIC)
-    if photometric is None or (photometric == _PALETTE and 0 < max(_several(tags.get(_COLOURS)), default=0) < 256):
+    has_dark_palette = photometric == _PALETTE and 0 < max(_several(tags.get(_COLOURS)), default=0) < 256
+    if photometric is None or tags.get(_INKS) == _OTHER_INKS or has_dark_palette:
         return COLOUR_SPACE
     if max(_several(tags.get(_DEPTH)), default=1) > 1:
         return HIDDEN_PAGES

@@ -69,6 +69,13 @@ def test_a_page_that_does_not_say_what_its_zero_is_is_refused(tmp_path: Path) ->
     assert refused(write(tmp_path / "a.tif", content)) == "colour_space"
 
 
+def test_inks_that_are_others_than_cmyk_are_refused(tmp_path: Path) -> None:
+    inks = np.array([[[200, 0, 0, 40]]], dtype=np.uint8)
+    tags = {made.PHOTOMETRIC: [5]}
+    assert read(tiff(tmp_path / "cmyk.tif", tags, values=inks), 3) == [[[46, 215, 215]]]
+    assert refused(tiff(tmp_path / "others.tif", {**tags, 332: [2]}, values=inks)) == "colour_space"
+
+
 def test_a_palette_of_eight_bits_in_sixteen_is_refused_and_not_black(tmp_path: Path) -> None:
     def palette(white: int) -> Path:
         reds = [white * number // 255 for number in range(256)]
