@@ -31,6 +31,7 @@ DICOM_KINDS = (
     "graphics",
     "slide_label",
     "localiser",
+    "smaller_copy",
 )
 NAMED = "medmnist:"
 FLAT = {
@@ -153,7 +154,8 @@ class DatasetSettings:
     )
     safe_dicom: tuple[str, ...] = setting(
         "Kinds of DICOM files that wait for a person, and of which one has looked at these: 'burned_in', "
-        "'burned_in_unknown', 'recognisable', 'secondary_capture', 'graphics', 'slide_label', 'localiser'.",
+        "'burned_in_unknown', 'recognisable', 'secondary_capture', 'graphics', 'slide_label', 'localiser', "
+        "'smaller_copy'.",
         default=(),
     )
     text_length: int = setting(

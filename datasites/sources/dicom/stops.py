@@ -50,9 +50,17 @@ LOCALISER = Reason(
     "The file is a localiser or scout, by which other pictures were planned.",
     "Name 'localiser' in safe_dicom where they are wanted.",
 )
+SMALLER_COPY = Reason(
+    "smaller_copy",
+    "The file shows a whole slide smaller than another file does, or is its thumbnail.",
+    "Name 'smaller_copy' in safe_dicom where they are wanted.",
+)
 SAFE_KINDS = {
     reason.code: reason
-    for reason in (BURNED_IN, BURNED_IN_UNKNOWN, RECOGNISABLE, SECONDARY_CAPTURE, GRAPHICS, SLIDE_LABEL, LOCALISER)
+    for reason in (
+        *(BURNED_IN, BURNED_IN_UNKNOWN, RECOGNISABLE, SECONDARY_CAPTURE),
+        *(GRAPHICS, SLIDE_LABEL, LOCALISER, SMALLER_COPY),
+    )
 }
 """Kinds that a hospital may name as safe once somebody has looked at them."""
 
@@ -68,7 +76,7 @@ OTHER_OBJECT = Reason(
 )
 
 NO_PICTURES = (DOCUMENT, REPORT, PRESENTATION, OTHER_OBJECT)
-NO_LOSS = (NOT_DICOM, *NO_PICTURES, SECONDARY_CAPTURE, SLIDE_LABEL, LOCALISER)
+NO_LOSS = (NOT_DICOM, *NO_PICTURES, SECONDARY_CAPTURE, SLIDE_LABEL, LOCALISER, SMALLER_COPY)
 """What is left out and was hardly meant to be in."""
 
 _CLASSES = "1.2.840.10008.5.1.4.1.1."
@@ -133,6 +141,7 @@ _SCANNED = {"SD", "DF"}  # a scanned document, a digitised film
 _SCREENS = {"SCREEN SAVE", "SCREENSAVE", "SCREENSHOT", "DOSE_INFO", "DOSE REPORT", "REPORT", "CSA REPORT"}
 _LOCALISERS = {"LOCALIZER", "SCOUT"}
 _SLIDE_LABELS = {"LABEL", "OVERVIEW"}
+_SMALLER = {"RESAMPLED", "THUMBNAIL"}  # of whole slides: a pyramid's other levels
 
 
 def no_picture(found: FoundFile) -> Reason | None:
@@ -165,6 +174,7 @@ def stop(found: FoundFile, safe: Collection[str]) -> Reason | None:
 
 def _kinds(found: FoundFile) -> list[Reason]:
     kinds = set(found.image_type)
+    is_slide = found.sop_class == uid.VLWholeSlideMicroscopyImageStorage
     captured = found.sop_class in _CAPTURES or found.conversion in _SCANNED or bool(kinds & _SCREENS)
     said = (
         (found.burned_in == "YES" or found.specimen_label == "YES", BURNED_IN),
@@ -174,5 +184,6 @@ def _kinds(found: FoundFile) -> list[Reason]:
         (found.graphics, GRAPHICS),
         (bool(kinds & _SLIDE_LABELS), SLIDE_LABEL),
         (bool(kinds & _LOCALISERS), LOCALISER),
+        (is_slide and bool(kinds & _SMALLER), SMALLER_COPY),
     )
     return [reason for applies, reason in said if applies]

@@ -25,6 +25,7 @@ def _stopped(folder: Path, safe: tuple[str, ...] = (), **elements: Any) -> str:
     return "" if reason is None else reason.code
 
 
+SLIDE = {"SOPClassUID": uid.VLWholeSlideMicroscopyImageStorage, "Modality": "SM"}
 STOPPED: list[tuple[dict[str, Any], str]] = [
     ({"BurnedInAnnotation": "YES"}, "burned_in"),
     ({"SpecimenLabelInImage": "YES"}, "burned_in"),
@@ -39,6 +40,8 @@ STOPPED: list[tuple[dict[str, Any], str]] = [
     ({"Modality": "ES", "BurnedInAnnotation": ""}, "burned_in_unknown"),
     ({"ImageType": ["ORIGINAL", "PRIMARY", "LABEL"]}, "slide_label"),
     ({"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}, "localiser"),
+    ({**SLIDE, "ImageType": ["DERIVED", "PRIMARY", "VOLUME", "RESAMPLED"]}, "smaller_copy"),
+    ({**SLIDE, "ImageType": ["DERIVED", "PRIMARY", "THUMBNAIL", "RESAMPLED"]}, "smaller_copy"),
 ]
 
 
@@ -94,6 +97,8 @@ def test_scanned_documents_are_documents(elements: dict[str, Any], tmp_path: Pat
         {"BurnedInAnnotation": "NO"},
         {"SOPClassUID": uid.UltrasoundImageStorage, "Modality": "US", "BurnedInAnnotation": "NO"},
         {"ImageType": ["DERIVED", "SECONDARY", "MPR"]},
+        {"ImageType": ["DERIVED", "SECONDARY", "RESAMPLED"]},
+        {**SLIDE, "ImageType": ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"]},
     ],
 )
 def test_plain_pictures_go_on(elements: dict[str, Any], tmp_path: Path) -> None:
