@@ -77,7 +77,7 @@ def test_what_a_hospital_refuses_is_refused_with_the_same_words(tmp_path: Path) 
         "cut short": (made.png(LEVELS)[:45], "damaged"),
         "fractions": (made.tiff((page.astype(np.float32), {made.SAMPLE_FORMAT: [3]})), "fractions"),
         "several": (made.tiff((page, {}), (page, {})), "several pictures"),
-        "other format": (b"GIF89a" + bytes(40), "none of a format"),
+        "other format": (b"GIF89a" + bytes(40), "of no format"),
     }
     for name, (content, told) in refused.items():
         root = in_classes(tmp_path / name, made.png(LEVELS))
