@@ -8,8 +8,6 @@ import hmac
 from datasites.sources.alike import other_spellings
 from datasites.sources.listing import one_patient
 
-SECRET_BYTES = 32
-
 
 def of_source(secret: bytes, digest: bytes) -> bytes:
     """The pseudonym of what a picture was read from: 32 bytes, the same for the same content.

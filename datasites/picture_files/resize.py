@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from datasites.picture_files.file_pixels import FilePixels, PictureInfo
+from datasites.picture_files.file_pixels import FilePixels
 from policies.plans.picture_form import PictureForm
 
 Box = tuple[float, float, float, float]
@@ -27,12 +27,6 @@ def to_form(pixels: FilePixels, form: PictureForm) -> NDArray[np.uint8] | NDArra
     if not plain:
         values = _scaled(values, pixels.white, form.store_bits)
     return _padded(values, form.size)
-
-
-def upscaling(info: PictureInfo, form: PictureForm) -> float:
-    """How many times as long a picture's sides become, the one that is stretched more."""
-    (height, width), (left, top, right, bottom) = _place(info.size, info.aspect, form)
-    return max(height / (bottom - top), width / (right - left))
 
 
 def _place(size: tuple[int, ...], aspect: float, form: PictureForm) -> tuple[tuple[int, int], Box]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Self
 
 from policies import validate
@@ -242,7 +242,3 @@ def _value(name: str, properties: Mapping[str, str]) -> object:
     except (ValueError, RecursionError) as error:
         raise ModelRefused(f"The file's property {name!r} does not read. Export the model again.") from error
     return value
-
-
-FIELDS: tuple[str, ...] = tuple(one.name for one in fields(ExportedModel))
-"""The names of all properties, without their prefix."""

@@ -39,7 +39,6 @@ _WITHOUT_A_WORD: Mapping[str, Mapping[str, Any]] = {
     "Softmax": {"axis": -1},
 }
 _WORTH = 24  # products for each number in or out, from which 8 bits saved time on a processor with AVX-512 VNNI
-_POOLS = ("ReduceMean", "GlobalAveragePool")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from researcher.studies.taking_part.canaries import FAILED
 from researcher.studies.taking_part.canary_end import CanaryEnd
 from researcher.studies.taking_part.invited import Invited
 
-APPROVED, ENDED, PENDING, REFUSED, UNREACHABLE = "approved", "ended", "pending", "refused", "unreachable"
+APPROVED, ENDED, REFUSED, UNREACHABLE = "approved", "ended", "refused", "unreachable"
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,6 @@ from researcher.studies.history import PrivacySpent, RoundRecord
 
 MOST_CLASSES_NAMED = 8
 _IN_EARNEST = "At real hospitals, whose noise nobody can foresee, the same plan would keep to this."
-_SIMULATED_EPSILON = " Epsilon is what the plan would spend there over all rounds, as a hospital's ledger composes it."
 
 
 def summary(result: StudyResult) -> str:

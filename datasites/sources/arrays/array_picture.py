@@ -16,8 +16,6 @@ from datasites.picture_files.resize import to_form
 from datasites.sources.arrays.members import MappedArray
 from policies.plans.picture_form import PictureForm
 
-LAYOUTS = ("NHW", "NHWC", "NCHW")
-
 
 @dataclass(frozen=True)
 class ArrayPicture:
@@ -27,7 +25,7 @@ class ArrayPicture:
         array: Where the array is.
         key: What it is called in its file.
         row: Which row, from 0.
-        layout: What its axes are, one of `LAYOUTS`.
+        layout: What its axes are: NHW, NHWC or NCHW.
     """
 
     array: MappedArray

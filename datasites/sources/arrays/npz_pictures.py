@@ -120,7 +120,7 @@ def _part(archive: NpzFile, prefix: str, kind: str) -> _Part:
 
 
 def layout_of(key: str, array: MappedArray) -> str:
-    """What the axes of an array of pictures are, one of `array_picture.LAYOUTS`.
+    """What the axes of an array of pictures are, NHW, NHWC or NCHW.
 
     Raises:
         DataError: No pictures, or it is not certain which axis is which.

@@ -84,20 +84,6 @@ def list_table(settings: DatasetSettings, watch: Callable[[int], None], measured
     )
 
 
-def table_sites(settings: DatasetSettings) -> list[str]:
-    """Names of the hospitals of a table, sorted; none without a column of them.
-
-    Raises:
-        DataError: The table cannot be read, or has no such column.
-    """
-    if not settings.site_column:
-        return []
-    file = Path(settings.table or settings.data_path)
-    table = read_table(file, wanted_columns(settings), settings.table_encoding, settings.table_sheet)
-    check_columns(table, settings, file, only=(settings.site_column,))
-    return sorted({one_form(cell.strip()) for cell in table.columns[settings.site_column]} - {""})
-
-
 def wanted_columns(settings: DatasetSettings) -> tuple[str, ...]:
     """The columns that the settings name."""
     report = settings.report_column if settings.text_length else ""
@@ -136,15 +122,15 @@ def look_at_classes(seen: NamesSeen, class_names: Sequence[str], settings: Datas
         seen.look_at_classes(set(class_names) - safe, "class names" if own else "label columns")
 
 
-def check_columns(table: Table, settings: DatasetSettings, file: Path, only: Sequence[str] = ()) -> None:
-    """Refuses a table that lacks a column which the settings, or `only`, name.
+def check_columns(table: Table, settings: DatasetSettings, file: Path) -> None:
+    """Refuses a table that lacks a column which the settings name.
 
     Raises:
         DataError: With the columns that it lacks; those that it has in private.
     """
     if not settings.label_columns:
         raise DataError("label_columns must name the table's column of classes, or a column for each finding.")
-    missing = [name for name in only or wanted_columns(settings) if name not in table.heads]
+    missing = [name for name in wanted_columns(settings) if name not in table.heads]
     if settings.text_length and not settings.report_column:
         raise DataError("The table must have a column of reports, since text_length is not 0. Name it: report_column.")
     if missing:

@@ -147,27 +147,14 @@ def grey_of(dtype: np.dtype) -> int:
     return int(PIXEL_ZERO * DEEP_UNIT) if dtype == np.uint16 else int(PIXEL_ZERO)
 
 
-def augment(batch: torch.Tensor, kind: str, random: SecureRandom) -> torch.Tensor:
-    """Returns each picture changed at random and independently of the others, all in whole-batch operations.
-
-    Args:
-        batch: float32, (B, C, H, W).
-        kind: `none`; `flips`: left-right and up-down, each with probability 1/2; `flips_and_turns`: one of
-            the eight symmetries of a square.
-        random: Decides which change.
-
-    Raises:
-        PlanError: `flips_and_turns` of pictures that are not square, or an unknown kind.
-    """
-    check_augmentation(kind, height=batch.shape[2], width=batch.shape[3])
-    return changed(batch, torch.from_numpy(draw_changes(kind, len(batch), random)).to(batch.device))
-
-
 def draw_changes(kind: str, count: int, random: SecureRandom) -> np.ndarray:
     """Returns for each kind of change which pictures take it: bool, (changes, count), for `changed`.
 
+    Each picture is changed at random and independently of the others.
+
     Args:
-        kind: As `augment`, checked.
+        kind: `none`; `flips`: left-right and up-down, each with probability 1/2; `flips_and_turns`: one of
+            the eight symmetries of a square. Checked by `check_augmentation`.
         count: How many pictures.
         random: Decides.
     """

@@ -15,7 +15,7 @@ from researcher.papers.study_record import StudyRecord
 
 NAMESPACE = "https://mc.chai.org/v0.2/schema.xsd"
 NOT_STATED = Line("Not stated.", rests_on=(rests_on.NOT_SAID,))
-_WHAT, _FOR, _TRAINED, _COST, _SCORES = (section.lines for section in SECTIONS)
+_WHAT, _, _TRAINED, _COST, _SCORES = (section.lines for section in SECTIONS)
 Element = str | tuple[str, "Sequence[Element]"]
 
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
 from datasites.picture_files.decode import decode
-from datasites.picture_files.file_pixels import FilePixels, PictureInfo
-from datasites.picture_files.resize import to_form, upscaling
+from datasites.picture_files.file_pixels import FilePixels
+from datasites.picture_files.resize import to_form
 from policies.plans.picture_form import RESIZES, PictureForm
 
 SIDES = st.integers(1, 40)
@@ -156,24 +155,6 @@ def test_colours_of_any_depth_become_grey_by_the_same_weights() -> None:
     deep = to_form(FilePixels(colours, 65535.0), PictureForm((1, 3), 1))
     plain = to_form(FilePixels((colours >> 8).astype(np.uint8)), PictureForm((1, 3), 1))
     assert deep[0, :, 0].tolist() == plain[0, :, 0].tolist() == [76, 150, 29]
-
-
-@pytest.mark.parametrize(
-    ("size", "resize", "square_pixels", "times"),
-    [
-        ((10, 20), "stretch", False, 4.0),
-        ((10, 20), "fit", False, 2.0),
-        ((10, 20), "fill", False, 4.0),
-        ((10, 20), "fit", True, 4.0),  # 30 rows of square pixels become 40, from 10 that were three times as high
-        ((80, 80), "stretch", False, 0.5),
-    ],
-)
-def test_upscaling_is_how_many_times_as_long_the_more_stretched_side_becomes(
-    size: tuple[int, int], resize: str, square_pixels: bool, times: float
-) -> None:
-    info = PictureInfo("png", size, 1, aspect=3.0)
-    form = PictureForm((40, 40), 1, resize, square_pixels=square_pixels)
-    assert upscaling(info, form) == pytest.approx(times)
 
 
 def test_one_size_needs_no_other_pixels(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ import torch
 
 from datasites.training.pictures.data import (
     LabelledPictures,
-    augment,
     changed,
+    check_augmentation,
     draw_changes,
     grey_of,
     normalised,
@@ -101,10 +101,16 @@ def test_a_read_only_memory_map_is_read_and_left_alone(tmp_path):
 CORNERS = torch.arange(4.0).reshape(1, 1, 2, 2)
 
 
+def augment(batch, kind, random):
+    """Pictures changed at random, as a run does it with a batch."""
+    check_augmentation(kind, height=batch.shape[2], width=batch.shape[3])
+    return changed(batch, torch.from_numpy(draw_changes(kind, len(batch), random)))
+
+
 def variants(kind, count=8000):
     """How often each picture comes out of augmenting [[0, 1], [2, 3]]."""
-    changed = augment(CORNERS.repeat(count, 1, 1, 1), kind, SecureRandom.for_tests(1))
-    rows, counts = np.unique(changed.reshape(count, 4).numpy(), axis=0, return_counts=True)
+    found = augment(CORNERS.repeat(count, 1, 1, 1), kind, SecureRandom.for_tests(1))
+    rows, counts = np.unique(found.reshape(count, 4).numpy(), axis=0, return_counts=True)
     return {tuple(int(v) for v in row): int(n) for row, n in zip(rows, counts, strict=True)}
 
 

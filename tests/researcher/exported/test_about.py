@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ from support.graphs import small_graph
 from policies.errors import ModelRefused, PlanError
 from policies.plans.graph.packed_graph import pack
 from policies.plans.picture_form import PictureForm
-from researcher.exported.about import FIELDS, PREFIX, PROMISE, ExportedModel, PrivacyCost, Quantisation
+from researcher.exported.about import PREFIX, PROMISE, ExportedModel, PrivacyCost, Quantisation
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "ref-exported-models.md"
 REPORTS = {"text_length": 8, "tokeniser": "hashed_words_1", "vocabulary": 64, "picture_encoder": "small_cnn"}
@@ -38,7 +38,7 @@ def test_every_field_is_a_property_and_stands_on_its_page() -> None:
     properties = set(replace(OWN, gram=("5" * 64,), gram_unnamed=True).to_properties())
     later = {f"{PREFIX}{name}" for name in ("graph", "gram", "gram_unnamed")}
     assert set(ABOUT.to_properties()) == properties - later
-    assert properties == {PREFIX + name for name in FIELDS} | {PROMISE}
+    assert properties == {PREFIX + one.name for one in fields(ExportedModel)} | {PROMISE}
     text = PAGE.read_text()
     assert [name for name in sorted(properties) if f"| `{name}` |" not in text] == []
 
