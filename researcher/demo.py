@@ -1,4 +1,4 @@
-"""The main job in one command: hospitals, a study, their approvals, its rounds, a report.
+"""A whole study in one command: hospitals, their approvals, its rounds, a report.
 
 The hospitals' side is driven as its people would drive it, by the platform's own commands in processes of their own;
 this process is the researcher's, and sees of the hospitals only what a researcher sees.
@@ -44,7 +44,7 @@ _ROUNDS_OF_GIVEN = 50
 def run_demo(
     *, data: Path | None, test: Path | None, out: Path, num_rounds: int | None = None, port: int = 8081
 ) -> None:
-    """Runs the main job and writes `out`.
+    """Runs the whole study and writes `out`.
 
     Args:
         data: Pictures of several hospitals, a folder or an .npz file; None draws them.

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def demo(*, data: Path | None, test: Path | None, out: Path, num_rounds: int | None, port: int) -> None:
-    """Runs the main job: hospitals, a study, approvals, rounds, a report."""
+    """Runs a whole study on this machine: hospitals, approvals, rounds, a report."""
     from researcher.demo import run_demo
 
     run_demo(data=data, test=test, out=out, num_rounds=num_rounds, port=port)
