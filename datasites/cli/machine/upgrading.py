@@ -21,7 +21,7 @@ def upgrade(chosen: Chosen, *, backup: Path) -> None:
     values = {
         "before": done.before,
         "now": done.now,
-        "backup": None if done.backup is None else str(done.backup),
+        "backup": str(done.backup),
         "ledger_entries": done.entries,
         "resumed": done.resumed,
     }
@@ -29,11 +29,11 @@ def upgrade(chosen: Chosen, *, backup: Path) -> None:
     if done.resumed:
         told = f"An upgrade of {state.path} had been interrupted and is finished; it is of version {done.now}."
     elif done.before == done.now:
-        told = f"{state.path} has version {done.now} already; nothing was changed."
-    lines = [told, f"Its books hold and agree; the ledger has {done.entries} entries."]
-    if done.backup is not None:
-        lines.append(f"The backup before that, for the program that wrote it: {done.backup}")
-    tell(chosen, values, *lines)
+        told = f"{state.path} has version {done.now} already; nothing was migrated."
+    backed_up = f"The backup before that, for the program that wrote it: {done.backup}"
+    if done.resumed or done.before == done.now:
+        backed_up = f"A backup of it as it is: {done.backup}"
+    tell(chosen, values, told, f"Its books hold and agree; the ledger has {done.entries} entries.", backed_up)
 
 
 def add_commands(commands: HospitalCommands) -> None:

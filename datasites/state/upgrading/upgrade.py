@@ -39,20 +39,22 @@ class Upgrade:
     Attributes:
         before: The version that the state folder had.
         now: The version that it has.
-        backup: The backup that was made before; None where there was nothing to migrate.
+        backup: The backup that was made: before, or of the folder as it is where nothing was left to migrate.
         entries: How many entries the ledger has, all of which hold.
         resumed: Whether an earlier upgrade had been interrupted while it put the books in place, and was finished now.
     """
 
     before: int
     now: int
-    backup: Path | None
+    backup: Path
     entries: int
     resumed: bool = False
 
 
 def upgrade(state: StateFolder, backups: Path) -> Upgrade:
     """Backs the state up, migrates a copy of its books, verifies it, and puts it in place.
+
+    One that is of this program's version, also because an interrupted upgrade was finished, is verified and backed up.
 
     Guarantees:
         Whatever fails or is killed, the state folder is wholly of its version before or goes on to the new one when it
@@ -65,7 +67,7 @@ def upgrade(state: StateFolder, backups: Path) -> Upgrade:
     Raises:
         StateVersionMismatch: The state is of a newer version, or what an upgrade left cannot be read.
         ConfigError: The datasite is running.
-        BackupRefused: The backup could not be made; nothing was changed.
+        BackupRefused: The backup could not be made; nothing was migrated for lack of it.
         BooksDisagree, LedgerBroken, AuditBroken: The books do not hold, before or after; they are as they were.
     """
     with _held(state):
@@ -83,7 +85,8 @@ def upgrade(state: StateFolder, backups: Path) -> Upgrade:
             shutil.rmtree(half_done)
         found = read_version(state.path)
         if found == STATE_VERSION:
-            return Upgrade(first, found, None, _verified(state), resumed=resumed)
+            entries = _verified(state)
+            return Upgrade(first, found, back_up(state, backups).folder, entries, resumed=resumed)
         undo_half_a_seal(state)
         made = back_up(state, backups)
         try:

@@ -12,7 +12,7 @@ from support.books import as_before_seals, ledger_of
 from datasites.cli import main
 from datasites.files.state_folder import StateFolder
 from datasites.state import agreement
-from datasites.state.backup import back_up
+from datasites.state.backup import back_up, latest
 from datasites.state.upgrading import upgrade as upgrading
 from datasites.state.upgrading.upgrade import upgrade
 from datasites.state.version import STATE_VERSION, UPGRADING
@@ -70,11 +70,16 @@ def test_the_command_finishes_what_was_killed_and_says_that_it_did(
     assert _kill_at(older, tmp_path / "backups", monkeypatch, move=5)
     assert main(["upgrade", "--state", str(older.path), "--backup", str(tmp_path / "again")]) == 0
     said = capsys.readouterr().out
-    assert "had been interrupted and is finished" in said and "nothing was changed" not in said
+    assert (
+        "had been interrupted and is finished" in said
+        and "nothing was migrated" not in said
+        and "A backup of it as it is: " in said
+    )
     agreement.check(older)
     assert ledger_of(older).entries() == entries
     assert main(["upgrade", "--state", str(older.path), "--backup", str(tmp_path / "again")]) == 0
-    assert "nothing was changed" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "nothing was migrated" in said and str(latest(tmp_path / "again")) in said
 
 
 @pytest.mark.parametrize("move", [1, 2, 5, 12])

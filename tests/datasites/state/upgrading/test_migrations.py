@@ -40,7 +40,7 @@ from policies.errors import (
 from policies.ledger.chain import Chain
 
 
-def migrate(state: StateFolder, backups: Path) -> tuple[int, Path | None]:
+def migrate(state: StateFolder, backups: Path) -> tuple[int, Path]:
     """The version that a state folder had, and the backup of it; its books then hold."""
     done = upgrade(state, backups)
     assert done.now == STATE_VERSION
@@ -83,10 +83,20 @@ def test_version_0_is_backed_up_then_brought_to_the_present(version_0: StateFold
     assert ledger_witness.check(entries, read(version_0.audit).entries) == 0
 
 
-def test_migrating_what_is_up_to_date_does_nothing(state: StateFolder, tmp_path: Path) -> None:
-    before = state.audit.read_bytes()
-    assert migrate(state, tmp_path / "backups") == (STATE_VERSION, None)
-    assert state.audit.read_bytes() == before and not (tmp_path / "backups").exists()
+def test_what_is_up_to_date_is_backed_up_as_it_was_asked_and_not_migrated(state: StateFolder, tmp_path: Path) -> None:
+    entries, events = ledger_of(state).entries(), len(read(state.audit).entries)
+    version, folder = migrate(state, tmp_path / "backups")
+    assert (version, folder) == (STATE_VERSION, latest(tmp_path / "backups"))
+    assert BackupManifest.read(folder).state_version == STATE_VERSION
+    assert ledger_of(state).entries() == entries
+    assert [event["event"] for event in read(state.audit).entries[events:]] == ["backup made"]
+
+
+def test_books_that_do_not_hold_are_told_and_not_backed_up(state: StateFolder, tmp_path: Path) -> None:
+    state.audit.write_bytes(state.audit.read_bytes().replace(b'"event"', b'"tnevE"', 1))
+    with pytest.raises(AuditBroken):
+        migrate(state, tmp_path / "backups")
+    assert not (tmp_path / "backups").exists()
 
 
 def test_a_migration_that_was_interrupted_goes_on(
