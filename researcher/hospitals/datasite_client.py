@@ -40,7 +40,8 @@ class DatasiteClient:
         self.url = channel.url
         self.bytes_moved = 0  # through uploads and downloads so far: who waits by progress looks here
         self._broken_uploads: dict[str, int] = {}  # digest → its bytes that `bytes_moved` holds
-        self.round_receipts: RoundReceipts | None = None  # of the study that asks, where one does
+        # Code request → where the receipts of its rounds are: several studies may ask over one connection at a time.
+        self.round_receipts: dict[str, RoundReceipts] = {}
         self._seed = seed
         self._channel = channel
 
@@ -237,8 +238,8 @@ class DatasiteClient:
         run = read_answer(ChargedRunAnswer if charged else RunAnswer, content, self.url)
         if run.round != round_index:
             raise FederationError(f"{self.url} answered with the run of another round. Ask the hospital.")
-        if isinstance(run, ChargedRunAnswer) and self.round_receipts is not None:
-            self.round_receipts.take(request_id, run.round, run.receipt)
+        if isinstance(run, ChargedRunAnswer) and (receipts := self.round_receipts.get(request_id)) is not None:
+            receipts.take(request_id, run.round, run.receipt)
         return run
 
     def _json(self, method: str, path: str, *, body_sha256: str = EMPTY_BODY, content: bytes | None = None) -> object:
@@ -254,8 +255,9 @@ class DatasiteClient:
         content: bytes | None = None,
         timeout_seconds: float | None = None,
     ) -> httpx.Response:
-        receipts, request_id = self.round_receipts, _request_of(path)
-        shown = receipts.shown(request_id, self._channel.release) if receipts and request_id else {}
+        request_id = _request_of(path)
+        receipts = self.round_receipts.get(request_id)
+        shown = {} if receipts is None else receipts.shown(request_id, self._channel.release)
         path = f"{PREFIX}{path}"
         headers = {**sign(self._seed, method, path, body_sha256), **shown}
         answer = self._channel.request(method, path, headers=headers, content=content, timeout_seconds=timeout_seconds)

@@ -148,7 +148,7 @@ def _asked(study: Submission[TrainingPlan], name: str, spent: float | None) -> H
     canary = study.canaries[name].told() if name in study.canaries else ""
     invited = study.invited[name].told() if name in study.invited else ""
     try:
-        answer = study.federation.asked(name, lambda hospital: hospital.routes.request(request))
+        answer = study.asked(name, lambda routes, request: routes.request(request))
         routes = study.hospital(name).routes
         rehearsal = routes.rehearsal(request)
         budget = routes.budget(study.plan.dataset)

@@ -40,11 +40,7 @@ class Conversation:
     @cached_property
     def round_receipts(self) -> RoundReceipts:
         """What hospitals have signed of its rounds."""
-
-        def is_own(request_id: str) -> bool:
-            return any(request.request_id == request_id for request in self.requests.values())
-
-        return RoundReceipts(self.folder, is_own)
+        return RoundReceipts(self.folder)
 
     def decisions(self) -> dict[str, tuple[str, str]]:
         """Datasite → (one of the states of a request, such as `pending`; the hospital's reason).
@@ -54,10 +50,22 @@ class Conversation:
         return at_each(self.requests, lambda name: decisions.told_by(self._told, name), None)
 
     def _told(self, name: str) -> tuple[str, str]:
-        """(state, reason) of a hospital's request; asked by renewed credentials where it takes the old ones no more."""
-        request = self.requests[name].request_id
-        answer = self.federation.asked(name, lambda hospital: self._shown_to(hospital).routes.request(request))
+        """(state, reason) of a hospital's request."""
+        answer = self.asked(name, lambda routes, request: routes.request(request))
         return shown(answer.state), shown(answer.reason)
+
+    def asked(self, name: str, ask: Callable[[DatasiteClient, str], T]) -> T:
+        """What a hospital answers about its request; asked by renewed credentials where it takes the old ones no more.
+
+        Args:
+            name: The datasite's.
+            ask: Takes its routes and the request's identifier.
+
+        Raises:
+            WanwuError: It refuses, or is not there, and no other credentials help.
+        """
+        request = self.requests[name].request_id
+        return self.federation.asked(name, lambda hospital: ask(self._shown_to(hospital, name).routes, request))
 
     def hospital(self, name: str) -> Hospital:
         """One of its hospitals; connected now, if it was not there before.
@@ -68,11 +76,11 @@ class Conversation:
         Raises:
             WanwuError: It cannot be connected, still.
         """
-        return self._shown_to(self.federation.hospitals.get(name) or self.federation.reconnect(name))
+        return self._shown_to(self.federation.hospitals.get(name) or self.federation.reconnect(name), name)
 
-    def _shown_to(self, hospital: Hospital) -> Hospital:
+    def _shown_to(self, hospital: Hospital, name: str) -> Hospital:
         """The hospital, which is shown its own receipts of this study's rounds from now on."""
-        hospital.routes.round_receipts = self.round_receipts
+        hospital.routes.round_receipts[self.requests[name].request_id] = self.round_receipts
         return hospital
 
     def _where_there(self, ask: Callable[[DatasiteClient, str], T]) -> dict[str, T]:
@@ -80,7 +88,9 @@ class Conversation:
         there = [name for name in self.requests if name in self.federation.hospitals]
         hospitals, requests = self.federation.hospitals, self.requests
         return at_each(
-            there, lambda name: ask(hospitals[name].routes, requests[name].request_id), lambda name, error: None
+            there,
+            lambda name: ask(self._shown_to(hospitals[name], name).routes, requests[name].request_id),
+            lambda name, error: None,
         )
 
     def rehearsals(self) -> dict[str, RehearsalAnswer]:

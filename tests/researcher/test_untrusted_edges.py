@@ -138,7 +138,9 @@ def test_what_hospitals_decided_is_printed_and_obeys_nothing(
 ) -> None:
     rehearsed = RehearsalAnswer("r", "failed", text, 1.0, 1, 1.0, 1.0, text, text, text)
     answers = SimpleNamespace(
-        request=lambda request_id: RequestAnswer("r", text, text), rehearsal=lambda request_id: rehearsed
+        request=lambda request_id: RequestAnswer("r", text, text),
+        rehearsal=lambda request_id: rehearsed,
+        round_receipts={},
     )
     study = submission("north", routes=answers)
     monkeypatch.setattr(studies, "connect", lambda credentials, begun: nullcontext(study.federation))
@@ -274,7 +276,9 @@ def submission(name: str, **parts: Any) -> Submission[Any]:
 
 def giving(receipt: str) -> Any:
     return SimpleNamespace(
-        request=lambda request_id: RequestAnswer("r", "approved", ""), receipt=lambda request_id: receipt
+        request=lambda request_id: RequestAnswer("r", "approved", ""),
+        receipt=lambda request_id: receipt,
+        round_receipts={},
     )
 
 

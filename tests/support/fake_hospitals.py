@@ -82,6 +82,7 @@ class FakeHospital:
         self.versions: dict[str, str] = {}
         self.routes = self
         self.bytes_moved = 0
+        self.round_receipts: dict[str, object] = {}
         self._blobs: dict[str, bytes] = {}
         self._weights: dict[int, str] = {}  # of each round that was asked for, their digest
         self._runs: dict[int, tuple[str, str, str, int]] = {}  # state, code, update, version

@@ -39,6 +39,7 @@ class Routes:
 
     def __init__(self, name: str, answers: list[RequestAnswer]) -> None:
         self.url, self.answers, self.reachable = f"https://{name}.example.org", answers, True
+        self.round_receipts: dict[str, object] = {}
 
     def budget(self, name: str) -> BudgetAnswer:
         self._reach()

@@ -31,6 +31,7 @@ class FromAfar:
         self.name, self.bytes_moved, self._socket = name, 0, socket
         self.datasets = {"d": SimpleNamespace(public_size=SIZE)}
         self.routes = self
+        self.round_receipts: dict[str, object] = {}
 
     def __getattr__(self, method: str) -> Any:
         return partial(self._call, method)

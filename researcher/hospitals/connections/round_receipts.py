@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 from policies.contracts.round_receipt import ROUND_RECEIPT, could_be_one
@@ -25,25 +24,24 @@ FIRST_MINOR: Minor = (0, 3)
 class RoundReceipts:
     """Of each code request of one study the receipt of its latest round. Any thread may use it."""
 
-    def __init__(self, folder: Path, is_own: Callable[[str], bool]) -> None:
+    def __init__(self, folder: Path) -> None:
         """Reads nothing yet.
 
         Args:
             folder: The study's.
-            is_own: Whether a code request is one of the study's: others may ask over the same connections.
         """
-        self._folder, self._is_own, self._lock = folder, is_own, threading.Lock()
+        self._folder, self._lock = folder, threading.Lock()
         self._kept: dict[str, tuple[int, str]] | None = None
 
     def take(self, request_id: str, round_index: int, text: str) -> None:
         """Keeps a receipt, unless one of a later round is kept or it cannot be one; a full disk stops nobody.
 
         Args:
-            request_id: The code request's.
+            request_id: The code request's, which is one of the study's.
             round_index: From 0.
             text: As the hospital sent it.
         """
-        if not could_be_one(text) or not self._is_own(request_id):
+        if not could_be_one(text):
             return
         with self._lock:
             kept = self._read()

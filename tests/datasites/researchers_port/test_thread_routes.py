@@ -207,7 +207,7 @@ def test_an_approved_request_is_ended_and_not_withdrawn(governed_north: Governed
 
 def test_what_a_hospital_writes_is_shown_and_not_obeyed() -> None:
     told = SimpleNamespace(messages=(MessageAnswer("hospital", HOSTILE["controls"], "2026"),))
-    hospital: Any = SimpleNamespace(messages=lambda request_id: told)
+    hospital: Any = SimpleNamespace(messages=lambda request_id: told, round_receipts={})
     ((one,),) = study_at(hospital, "r").messages().values()
     assert one.text.isprintable()
 

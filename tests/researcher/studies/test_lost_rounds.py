@@ -28,7 +28,7 @@ with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic an
 SPEC = ModelSpec("linear", (16, 16, 1), 2)
 PLAN = TrainingPlan("study", "d", SPEC, 3, 2, 0.2, 0.1, privacy=PrivacySpec(2.0, 1.0, 1e-5))
 LOST = RunLost("The run ended. Its round was charged when it started and is not run again: go on with the next round.")
-PASSED = SimpleNamespace(ask_for_canary=lambda request_id: SimpleNamespace(state="done"))
+PASSED = SimpleNamespace(ask_for_canary=lambda request_id: SimpleNamespace(state="done"), round_receipts={})
 GONE = DatasiteUnreachable("It does not answer.")
 FIRST = initial_weights(SPEC, 0)
 HOLD_OUT = HoldOut(*draw_pictures(20, seed=99), CLASSES)

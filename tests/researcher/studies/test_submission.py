@@ -35,6 +35,7 @@ class Answers:
 
     def __init__(self, *answers: RequestAnswer | Exception) -> None:
         self._answers, self.ended = list(answers), False
+        self.round_receipts: dict[str, object] = {}
 
     def request(self, request_id: str) -> RequestAnswer:
         answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]

@@ -164,7 +164,9 @@ def test_a_hospital_that_took_no_request_for_counts_is_named_before_and_after_th
     monkeypatch.setattr(counting_session.CountRequest, "submit", submit)
     monkeypatch.setattr(releases, "RemoteRound", Asked)
     routes = SimpleNamespace(
-        request=lambda request_id: RequestAnswer(request_id, "approved", ""), receipt=lambda request_id: "{}"
+        request=lambda request_id: RequestAnswer(request_id, "approved", ""),
+        receipt=lambda request_id: "{}",
+        round_receipts={},
     )
     north = SimpleNamespace(name="north", routes=routes, public_key="0" * 64)
     federation: Any = SimpleNamespace(

@@ -45,7 +45,9 @@ class Hospitals:
         self.missing: dict[str, str] = {}
         self.submitted: list[Any] = []
         routes = SimpleNamespace(
-            request=lambda request_id: RequestAnswer(request_id, "approved", ""), receipt=lambda request_id: "{}"
+            request=lambda request_id: RequestAnswer(request_id, "approved", ""),
+            receipt=lambda request_id: "{}",
+            round_receipts={},
         )
         self.hospitals = {"north": SimpleNamespace(name="north", routes=routes, public_key="0" * 64)}
 
