@@ -20,6 +20,8 @@ from researcher.hospitals.federation import Federation
 from researcher.hospitals.hospital import Hospital
 from researcher.studies import decisions
 from researcher.studies.everywhere import OnMissing, at_each
+from researcher.studies.taking_part.left_behind import LeftBehind
+from researcher.studies.taking_part.on_the_way import on_the_way
 
 T = TypeVar("T")
 
@@ -41,6 +43,16 @@ class Conversation:
     def round_receipts(self) -> RoundReceipts:
         """What hospitals have signed of its rounds."""
         return RoundReceipts(self.folder)
+
+    @property
+    def on_the_way(self) -> tuple[str, ...]:
+        """Hospitals that may have a request which is not in `requests`: whoever sent it was killed, or not answered."""
+        return on_the_way(self.folder)
+
+    @property
+    def left_behind(self) -> dict[str, str]:
+        """Datasite → why a request of other settings, from this folder, may wait there still."""
+        return LeftBehind(self.folder).names
 
     def decisions(self) -> dict[str, tuple[str, str]]:
         """Datasite → (one of the states of a request, such as `pending`; the hospital's reason).

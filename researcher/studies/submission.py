@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Generic, Self, TypeVar
 
@@ -21,14 +20,13 @@ from researcher import atomic_file
 from researcher.held_folder import FolderLock
 from researcher.hospitals.code_request import CodeRequest
 from researcher.hospitals.federation import Federation
-from researcher.hospitals.hospital import Hospital
 from researcher.studies import decisions
 from researcher.studies.conversation import Conversation
 from researcher.studies.decisions import OnChange
 from researcher.studies.kept_plan import GRAPH_FILE, LOSS_FILE, RECEIPTS, STUDY_FILE, check_free, read_submission
 from researcher.studies.taking_part.canary_end import CanaryEnd
 from researcher.studies.taking_part.invited import Invited
-from researcher.studies.taking_part.on_the_way import OnTheWay, on_the_way
+from researcher.studies.taking_part.on_the_way import OnTheWay
 from researcher.studies.taking_part.roster import Roster
 
 __all__ = ["RECEIPTS", "STUDY_FILE", "Submission"]
@@ -48,6 +46,7 @@ class Submission(Conversation, Generic[P]):
         refused: Datasite → why it did not take the plan; it has no request and no part in the study.
         canaries: Datasite → how its canary ended last, of those that ran one.
         invited: Datasite → when it was asked, of those that were after the others.
+        taken_back: Datasite → what `submit` did there with a request that was left of other settings in its folder.
     """
 
     federation: Federation
@@ -57,6 +56,7 @@ class Submission(Conversation, Generic[P]):
     refused: Mapping[str, str] = field(default_factory=dict)
     canaries: Mapping[str, CanaryEnd] = field(default_factory=dict)
     invited: Mapping[str, Invited] = field(default_factory=dict)
+    taken_back: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._lock = FolderLock(self.folder)
@@ -74,7 +74,7 @@ class Submission(Conversation, Generic[P]):
 
         The folder holds each request from the moment that it was made, and the graphs of an own model and an own loss
         as they were captured. A submission that was killed is made again in the same folder: a hospital that had taken
-        the plan by then hands out the request that it has.
+        the plan by then hands out the request that it has, and one that had taken another plan has it withdrawn first.
 
         Args:
             federation: The connected hospitals.
@@ -97,7 +97,8 @@ class Submission(Conversation, Generic[P]):
                 atomic_file.write(folder / GRAPH_FILE, unpack(plan.model.graph))
             if isinstance(plan, TrainingPlan) and plan.objective.is_own:
                 atomic_file.write(folder / LOSS_FILE, unpack(plan.objective.loss_graph, LOSS))
-            way = OnTheWay(folder, plan.digest())
+            way = OnTheWay(folder, plan, federation)
+            way.begin()
 
             def take(name: str, request: CodeRequest) -> None:
                 made._take(name, request)
@@ -109,6 +110,7 @@ class Submission(Conversation, Generic[P]):
 
             made.requests = federation.submit(plan, named=way.name_for, on_request=take, on_refusal=refuse)
             made._save()
+            made.taken_back = way.taken_back
         return made
 
     def submit_to_more(self, names: Iterable[str], *, after_round: int) -> None:
@@ -126,14 +128,16 @@ class Submission(Conversation, Generic[P]):
             ConfigError: The folder cannot be written, or another process works on it.
         """
         with self.held():
-            way = OnTheWay(self.folder, self.plan.digest())
+            way = OnTheWay(self.folder, self.plan, self.federation)
             for name in names:
                 if name in self.requests:
                     way.arrived(name)
                     continue
-                stub_name = way.name_for(name)
                 try:
-                    request = self.federation.asked(name, partial(_submit, plan=self.plan, stub_name=stub_name))
+                    stub_name = way.name_for(name)
+                    request = self.federation.asked(name, lambda there, of=stub_name: there.submit(self.plan, of))
+                except ConfigError:
+                    raise
                 except WanwuError as error:
                     self._refuse(name, error)
                     self._save()
@@ -142,11 +146,6 @@ class Submission(Conversation, Generic[P]):
                     self.invited = {**self.invited, name: Invited.now(after_round)}
                     self._take(name, request)
                     way.arrived(name)
-
-    @property
-    def on_the_way(self) -> tuple[str, ...]:
-        """Hospitals that may have a request which is not in `requests`: whoever sent it was killed, or not answered."""
-        return on_the_way(self.folder)
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -293,7 +292,3 @@ class Submission(Conversation, Generic[P]):
         roster.look_until(needed, pool, seconds=unreachable_seconds, deadline=deadline)
         decisions.check_enough(len(roster.approved), needed, {**self.left_out_at_submission, **roster.left_out})
         return roster
-
-
-def _submit(hospital: Hospital, *, plan: Plan, stub_name: str) -> CodeRequest:
-    return hospital.submit(plan, stub_name)

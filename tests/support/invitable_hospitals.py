@@ -11,6 +11,7 @@ from support.fake_hospitals import SIZE, FakeHospital
 from support.hospitals import CLASSES
 
 from policies.answers.hospital import BudgetAnswer
+from policies.answers.requests import RequestAnswer
 from policies.errors import WanwuError
 from policies.plans.kinds import Plan
 from policies.plans.training import ModelSpec
@@ -34,12 +35,14 @@ class InvitableHospital(FakeHospital):
         refuses: What it answers to a submission; None takes it.
         answering: Called when a request is taken and nothing of that was answered yet.
         left: Epsilon that is left of its budget.
+        ended: Requests that were ended.
     """
 
     books: Path
     refuses: WanwuError | None
     answering: Callable[[], object]
     left: float = 8.0
+    ended: list[str]
 
     def submit(self, plan: Plan, name: str = "") -> CodeRequest:
         self._reach()
@@ -50,6 +53,28 @@ class InvitableHospital(FakeHospital):
         self.books.write_text(json.dumps(kept))
         self.answering()
         return CodeRequest(kept[name]["request"], name, "c")
+
+    def request(self, request_id: str) -> RequestAnswer:
+        self._reach()
+        withdrawn = request_id in self.withdrawn
+        return RequestAnswer(request_id, "withdrawn", "") if withdrawn else RequestAnswer(request_id, *self.decision)
+
+    def withdraw(self, request_id: str) -> RequestAnswer:
+        kept = self.requests
+        for one in kept.values():
+            if one["request"] == request_id:
+                one["withdrawn"] = "yes"
+        self.books.write_text(json.dumps(kept))
+        return self.request(request_id)
+
+    @property
+    def withdrawn(self) -> list[str]:
+        """Requests that were withdrawn."""
+        return [one["request"] for one in self.requests.values() if "withdrawn" in one]
+
+    def end(self, request_id: str) -> None:
+        self._reach()
+        self.ended.append(request_id)
 
     def budget(self, dataset: str) -> BudgetAnswer:
         self._reach()
@@ -68,6 +93,7 @@ def invitable(folder: Path, name: str, first: Any, **published: Any) -> Invitabl
     """A hospital with these weights' shapes, whose books lie in a folder."""
     made = InvitableHospital(name, first)
     made.books, made.refuses, made.answering = folder / f"{name}.books.json", None, lambda: None
+    made.ended = []
     made.public_key = f"key of {name}"  # type: ignore[attr-defined]
     datasets: Any = {"d": dataset_of(name, **published)}
     made.datasets = datasets
