@@ -33,6 +33,8 @@ def repeat(*, study: Path, credentials: Sequence[str], out: Path, test: Path | N
         made = again.submit(out, hold_out=test)
     for name, request in made.requests.items():
         say(f"  {name}: request {request.request_id[:8]}, waiting for the hospital's decision")
+    for line in made.told_left_behind():
+        say(f"  {line}")
 
 
 def invite(*, credentials: Sequence[str], out: Path, hospital: str | None) -> int:

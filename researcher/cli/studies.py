@@ -55,8 +55,8 @@ def status(*, credentials: Sequence[str], out: Path) -> None:
             say(f"{name}: {one.told()}")
         for name in study.on_the_way:
             say(f"{name}: may have a request that was not noted here; 'invite' finds it")
-        for name, why in study.left_behind.items():
-            say(f"{name}: {_still_there(why)}")
+        for line in study.told_left_behind():
+            say(line)
         for name, canary in study.canaries.items():
             say(f"canary at {name}: {canary.told()}")
         for name, count in study.questions().items():
@@ -180,17 +180,9 @@ def _submit(federation: Federation, out: Path, plan: TrainingPlan, cost: str, *,
         say(f"  {name}: request {request.request_id[:8]}, waiting for the hospital's decision")
     for name, reason in study.refused.items():
         say(f"  without {name}: {reason}")
-    for name, done in study.taken_back.items():
-        say(f"  {name}: a request of other settings, submitted to this folder before, was found: {done}")
-    for name, why in study.left_behind.items():
-        say(f"  {name}: {_still_there(why)}")
+    for line in study.told_left_behind():
+        say(f"  {line}")
     return study
-
-
-def _still_there(why: str) -> str:
-    """What is said of a hospital that may have a request of earlier settings, and what to do."""
-    told = "may have a request of other settings, submitted to this folder before"
-    return f"{told}; ask its people to deny it ({why})" if why else f"{told}; 'invite' takes it back"
 
 
 def _keep(federation: Federation, out: Path, plan: TrainingPlan, begun: Mapping[str, Any], *, submitted: bool) -> None:

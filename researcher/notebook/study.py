@@ -16,7 +16,7 @@ from researcher.html.element import Html, together
 from researcher.notebook.folder import Invitations, Judgement, credentials_for, exported, given_hold_out, invite, judged
 from researcher.notebook.setup import Setup, first_weights
 from researcher.notebook.status import StudyStatus, status_of
-from researcher.notebook.watching import Watching, say_unfetched, wait_for_decisions
+from researcher.notebook.watching import Watching, say_left_behind, say_unfetched, wait_for_decisions
 from researcher.strategies import ServerState, Strategy
 from researcher.studies import study
 from researcher.studies.checkpoints import load_state
@@ -73,7 +73,9 @@ class Study(study.Study):
         """
         if setup.hold_out:
             given_hold_out(None, federation, plan, setup)
-        return cls.submit(federation, plan, folder, before=setup.save)
+        begun = cls.submit(federation, plan, folder, before=setup.save)
+        say_left_behind(begun)
+        return begun
 
     @classmethod
     def open(

@@ -42,6 +42,12 @@ def wait_for_decisions(
         )
 
 
+def say_left_behind(study: Study) -> None:
+    """Says what became of requests that an earlier submission left, of other settings, from the study's folder."""
+    for line in study.told_left_behind():
+        say(line)
+
+
 def say_unfetched(missing: Mapping[str, WanwuError]) -> None:
     """Says whose receipts are not in the folder of a study that is done."""
     for name, error in missing.items():

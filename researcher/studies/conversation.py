@@ -33,11 +33,13 @@ class Conversation:
         federation: The hospitals.
         requests: Datasite → its code request.
         folder: Where the submission is kept.
+        taken_back: Datasite → what was done there with a request that was left of other settings in its folder.
     """
 
     federation: Federation
     requests: Mapping[str, CodeRequest]
     folder: Path
+    taken_back: Mapping[str, str]
 
     @cached_property
     def round_receipts(self) -> RoundReceipts:
@@ -53,6 +55,14 @@ class Conversation:
     def left_behind(self) -> dict[str, str]:
         """Datasite → why a request of other settings, from this folder, may wait there still."""
         return LeftBehind(self.folder).names
+
+    def told_left_behind(self) -> list[str]:
+        """In lines for people, what became of requests of other settings that were submitted to the folder before."""
+        before = "a request of other settings, submitted to this folder before"
+        return [f"{name}: {before}, was found: {done}" for name, done in self.taken_back.items()] + [
+            f"{name}: may have {before}; {f'ask its people to deny it ({why})' if why else 'invite takes it back'}"
+            for name, why in self.left_behind.items()
+        ]
 
     def decisions(self) -> dict[str, tuple[str, str]]:
         """Datasite → (one of the states of a request, such as `pending`; the hospital's reason).

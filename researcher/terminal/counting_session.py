@@ -176,6 +176,8 @@ def _collect(
             console.print(f"  {name}: request {sent.request_id[:8]}, waiting for the hospital's decision")
         for name, reason in request.refused.items():
             console.print(line("  ", (f"without {name}", "yellow"), f": {reason}"))
+        for told in request.told_left_behind():
+            console.print(line("  ", told))
     policy = RetryPolicy()
     wait_for_decisions(request, console, min_clients=min_clients, grace_seconds=policy.grace_seconds)
     with RoundDisplay(console, list(request.requests), rounds=1) as display:

@@ -65,6 +65,9 @@ def test_the_request_of_the_settings_before_is_found_and_withdrawn(tmp_path: Pat
     assert a.withdrawn == [first] and study.requests["a"].request_id == second
     assert len(b.requests) == 1 and not b.withdrawn
     assert study.taken_back == {"a": "withdrawn"} and not study.left_behind
+    assert study.told_left_behind() == [
+        "a: a request of other settings, submitted to this folder before, was found: withdrawn"
+    ]
     assert kept(study.folder)["plan"] == OTHER.to_json()
     for file in (LEFT_BEHIND_FILE, ON_THE_WAY_FILE):
         assert not (study.folder / file).exists()
@@ -126,6 +129,8 @@ def test_one_that_cannot_be_found_is_told_and_does_not_stop_the_study(tmp_path: 
     study = Study.submit(federation_of(a, b), OTHER, tmp_path / "study")
     assert study.requests["a"].request_id == "a-1"
     assert study.left_behind == {"a": "WW304: Too many rounds."} and not study.taken_back
+    (told,) = study.told_left_behind()
+    assert told.endswith("ask its people to deny it (WW304: Too many rounds.)")
 
 
 def test_the_same_settings_again_take_nothing_back(tmp_path: Path) -> None:

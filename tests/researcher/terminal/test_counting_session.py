@@ -75,7 +75,7 @@ def test_what_counts_and_a_matrix_cost_is_told_as_they_are_submitted(
     monkeypatch.setattr(
         counting_session.CountRequest,
         "submit",
-        lambda *_, before: SimpleNamespace(requests={}, refused={"north": "closed"}),
+        lambda *_, before: SimpleNamespace(requests={}, refused={"north": "closed"}, told_left_behind=list),
     )
     monkeypatch.setattr(counting_session, "wait_for_decisions", wait)
     federation: Any = SimpleNamespace(datasets=lambda: [NORTH], hospitals={})
