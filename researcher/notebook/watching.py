@@ -12,6 +12,7 @@ from researcher.notebook.interruption import interruptible
 from researcher.notebook.progress import round_display
 from researcher.studies.history import RoundRecord
 from researcher.studies.remote_round import RoundEvent
+from researcher.terminal.inviting import told_without
 from researcher.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ def wait_for_decisions(
     def tell(decisions: Mapping[str, tuple[str, str]]) -> None:
         say("; ".join(f"{name}: {with_reason(state, why)}" for name, (state, why) in decisions.items()))
 
+    if told := told_without(study, "study.invite()"):
+        say(told)
     with interruptible():
         study.wait_for_decisions(
             min_clients=min_clients,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from policies.answers import rounded
 from policies.answers.requests import with_reason
@@ -20,6 +21,7 @@ from researcher.hospitals.differences import differences
 from researcher.hospitals.hospital import DatasetInfo, Hospital
 from researcher.planning.shortages import shortages
 from researcher.studies.study import Study
+from researcher.studies.submission import Submission
 from researcher.terminal.given_gram import given_gram
 
 _MAY_GO_ON = ("approved", "pending", "unreachable", "refused")
@@ -170,6 +172,24 @@ def _candidates(study: Study, hospital: str | None, told: Mapping[str, str]) -> 
         f"There is nobody to invite: each has a request of this study ({said}). A hospital is asked once in a study, "
         "also where it denied: speak to its people, and submit a new study if they want one. To invite another one, "
         "give its credentials too."
+    )
+
+
+def told_without(study: Submission[Any], how: str) -> str:
+    """Says how many of the hospitals that could be invited have no request, and which; empty where there are none.
+
+    Args:
+        study: A submitted study.
+        how: What invites them, as the reader calls it.
+    """
+    there, dataset = study.federation.hospitals, study.plan.dataset
+    names = [name for name, one in there.items() if dataset in one.datasets] + list(study.federation.missing)
+    names = [shown(name) for name in names if name not in study.requests]
+    if not names:
+        return ""
+    they, them = ("hospital has", "it") if len(names) == 1 else ("hospitals have", "them")
+    return (
+        f"{len(names)} {they} no request of this study yet ({', '.join(names)}). To ask {them} too, stop this: {how}."
     )
 
 

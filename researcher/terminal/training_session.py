@@ -58,7 +58,9 @@ def wait_and_run(
         console.print(line(told))
     policy = retry_policy or RetryPolicy()
     if not study.is_under_way(min_clients):
-        wait_for_decisions(study, console, min_clients=min_clients, grace_seconds=policy.grace_seconds)
+        wait_for_decisions(
+            study, console, min_clients=min_clients, grace_seconds=policy.grace_seconds, others_may_be_invited=True
+        )
     with RoundDisplay(console, list(study.requests), rounds=study.plan.rounds, title=title) as display:
         return study.run(
             hold_out=hold_out,

@@ -10,12 +10,18 @@ from policies.plans.kinds import Plan
 from policies.terminal.rich_terminal import PlainConsole, line
 from researcher.studies.decisions import UNDECIDED
 from researcher.studies.submission import Submission
+from researcher.terminal.inviting import told_without
 
 _P = TypeVar("_P", bound=Plan)
 
 
 def wait_for_decisions(
-    submission: Submission[_P], console: PlainConsole, *, min_clients: int | None, grace_seconds: float
+    submission: Submission[_P],
+    console: PlainConsole,
+    *,
+    min_clients: int | None,
+    grace_seconds: float,
+    others_may_be_invited: bool = False,
 ) -> None:
     """Waits as `Submission.wait_for_decisions` does, and says each change.
 
@@ -24,10 +30,14 @@ def wait_for_decisions(
         console: Where to say it.
         min_clients: So many approvals are enough; None waits for every hospital.
         grace_seconds: How long further decisions are waited for then.
+        others_may_be_invited: Whether to say which hospitals have no request: to a study they may come later.
 
     Raises:
         RequestDenied: `min_clients` cannot be met any more.
     """
+    command = f"'python -m researcher invite --out {submission.folder}'" if others_may_be_invited else ""
+    if told := command and told_without(submission, command):
+        console.print(line("  ", told))
     with console.status("Waiting for the hospitals' decisions ..."):
         submission.wait_for_decisions(
             min_clients=min_clients,

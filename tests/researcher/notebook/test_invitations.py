@@ -14,12 +14,14 @@ from support.hospitals import CLASSES, draw_pictures
 from support.notebooks import AtHome, dataset, faults, federation, words
 
 from policies.errors import ConfigError
+from policies.terminal.rich_terminal import PlainConsole
 from researcher.cli import main, studies
 from researcher.cli import repetition as repetition_commands
 from researcher.notebook import federation as notebook_federation
 from researcher.notebook.repetition import repetition
 from researcher.notebook.study import Study
 from researcher.studies.taking_part.on_the_way import ON_THE_WAY_FILE
+from researcher.terminal.waiting import wait_for_decisions as wait_in_terminal
 
 SMALL: dict[str, Any] = {"model": "linear", "num_rounds": 2, "sample_rate": 0.2, "noise_multiplier": 2.0}
 
@@ -66,6 +68,26 @@ def test_further_credentials_connect_a_hospital_and_the_folder_knows_it_from_the
     assert list(study.wait().decisions) == ["north", "south", "west"]
     with pytest.raises(ConfigError, match="give its credentials too"):
         study.invite()
+
+
+def test_who_waits_for_decisions_reads_which_hospitals_have_no_request(
+    study: Study, west: AtHome, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study.wait()
+    assert "no request" not in capsys.readouterr().out
+    more = federation(dataset("north"), dataset("south"), dataset("west"), replace(dataset("east"), name="other"))
+    waiting = Study.load(more, study.folder)
+    waiting.wait()
+    told = "1 hospital has no request of this study yet (west). To ask it too, stop this: study.invite()."
+    assert told in capsys.readouterr().out
+    in_terminal = f"stop this: 'python -m researcher invite --out {study.folder}'."
+    wait_in_terminal(waiting, PlainConsole(width=500), min_clients=1, grace_seconds=0.0, others_may_be_invited=True)
+    assert in_terminal in capsys.readouterr().out
+    wait_in_terminal(waiting, PlainConsole(width=500), min_clients=1, grace_seconds=0.0)
+    assert "no request" not in capsys.readouterr().out
+    keyed(waiting).invite()
+    waiting.wait()
+    assert "no request" not in capsys.readouterr().out
 
 
 def test_a_repetition_tells_who_came_later_in_the_first_study(study: Study, west: AtHome) -> None:

@@ -26,7 +26,12 @@ with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic an
     from researcher.terminal.training_session import wait_and_run
 
 SPEC = ModelSpec("linear", (4, 4, 1), 2)
-STUDY = SimpleNamespace(plan=SimpleNamespace(model=SPEC, rounds=1), requests={})
+STUDY = SimpleNamespace(
+    plan=SimpleNamespace(model=SPEC, rounds=1, dataset="d"),
+    requests={},
+    folder="out",
+    federation=SimpleNamespace(hospitals={}, missing={}),
+)
 
 
 def options(tmp_path, *more):
