@@ -15,6 +15,7 @@ from datasites.sources.tables.part_column import parts_in
 from datasites.sources.tables.places import Places
 from datasites.sources.tables.read_table import Table, read_table
 from policies.errors import DataError
+from policies.plans.tokeniser import words
 
 _LABEL = re.compile(
     r"label|class|diagnos|finding|target|category|befund|klasse|^dx$|patholog|disease|^entity$|ground_?truth|标签|诊断|类别",
@@ -33,7 +34,9 @@ _OF_PATIENTS = re.compile(
 _SITE = re.compile(r"site|hospital|cent(er|re)|clinic|klinik|医院", re.IGNORECASE)
 _OF_BODIES = re.compile(r"anatom|lesion|body|biops|tumou?r|primary|opposite|tissue|slide|box|[ _][xyz]$", re.IGNORECASE)
 """Of a picture or a lesion: a site that is no hospital, a centre that is a point."""
-_REPORT = re.compile(r"report|text|bericht|报告", re.IGNORECASE)
+_REPORT = re.compile(r"report|text|bericht|impression|narrative|conclusion|报告|所见", re.IGNORECASE)
+_LEAST_WORDS, _LEAST_WORDS_OF_ANY = 3, 6
+"""Words of a cell, on average, from which a column holds reports: where its name says so, and where a label's does."""
 _MOST_CLASSES = 50
 _FIRST = 4096
 
@@ -58,8 +61,10 @@ def guess_columns(settings: DatasetSettings) -> DatasetSettings:
     patient = next((head for head in patients if any(table.samples[head])), "")
     others = [head for head in others if head != patient]
     site = next((head for head in others if _SITE.search(head) and not _OF_BODIES.search(head)), "")
-    report = next((head for head in others if head != site and _REPORT.search(head)), "")
-    labels, kind = _labels(table, [head for head in others if head not in (site, report)])
+    others = [head for head in others if head != site]
+    reports = [head for head in others if _holds_reports(head, table.samples[head])]
+    called = [head for head in others if _REPORT.search(head)][:1]
+    labels, kind = _labels(table, [head for head in others if head not in (*called, *reports)])
     if len(labels) == 1 and (between := separator_in({cell.strip() for cell in table.samples[labels[0]]})):
         kind, settings = "multi", _of_several(settings, table.samples[labels[0]], between)
     return replace(
@@ -70,8 +75,19 @@ def guess_columns(settings: DatasetSettings) -> DatasetSettings:
         label_kind=kind,
         patient_column=patient,
         site_column=site,
+        report_column=reports[0] if reports else settings.report_column,
         unit="patient" if patient and all(table.samples[patient]) else settings.unit,
     )
+
+
+def said_of_reports(settings: DatasetSettings) -> list[str]:
+    """What a person should know of the column of reports, where one was found that is not kept yet."""
+    if not settings.report_column or settings.text_length:
+        return []
+    return [
+        f"The column {settings.report_column!r} seems to hold reports. They are kept, as numbers, only where "
+        "text_length is set (64, for instance), to what all hospitals of a study have."
+    ]
 
 
 def _of_several(settings: DatasetSettings, cells: list[str], between: str) -> DatasetSettings:
@@ -153,6 +169,17 @@ def _labels(table: Table, heads: list[str]) -> tuple[tuple[str, ...], str]:
     few = [head for head in few if not column_looks_like(head, table.samples[head])]
     few.sort(key=lambda head: len(set(table.samples[head])))
     return tuple(few[:1]), "single"
+
+
+def _holds_reports(head: str, cells: list[str]) -> bool:
+    """Whether a column plainly holds reports: texts of some words, and not the same few again and again."""
+    filled = [cell.strip() for cell in cells if cell.strip()]
+    if not filled or not (_REPORT.search(head) or _LABEL.search(head)):
+        return False
+    average = sum(len(list(words(cell))) for cell in filled) / len(filled)
+    if _REPORT.search(head):
+        return average >= _LEAST_WORDS
+    return average >= _LEAST_WORDS_OF_ANY and 2 * len(set(filled)) > len(filled) > 1
 
 
 def _are_findings(cells: list[str]) -> bool:

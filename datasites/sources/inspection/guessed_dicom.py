@@ -12,7 +12,7 @@ from datasites.sources.dataset_settings import DatasetSettings
 from datasites.sources.dicom.directory_file import listed_files
 from datasites.sources.dicom.found_file import IDENTIFIERS, find
 from datasites.sources.folders.walk import Walk
-from datasites.sources.inspection.guessed_columns import guess_columns
+from datasites.sources.inspection.guessed_columns import guess_columns, said_of_reports
 from datasites.sources.tables.read_table import read_table
 from policies.errors import DataError
 
@@ -35,7 +35,8 @@ def guess_dicom(settings: DatasetSettings) -> tuple[DatasetSettings, list[str]]:
     settings = guess_columns(replace(settings, labels_from="table", path_column=column, table_match=match))
     return replace(settings, patient_column="", site_column=""), [
         f"The table's column {column!r} holds the files' {match}. Which of the others is the label was guessed: "
-        "compare with the table."
+        "compare with the table.",
+        *said_of_reports(settings),
     ]
 
 

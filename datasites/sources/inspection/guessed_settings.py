@@ -7,7 +7,7 @@ from pathlib import Path
 
 from datasites.sources.contents import Measured
 from datasites.sources.dataset_settings import DatasetSettings, is_named
-from datasites.sources.inspection.guessed_columns import guess_columns, names_a_file
+from datasites.sources.inspection.guessed_columns import guess_columns, names_a_file, said_of_reports
 from datasites.sources.inspection.guessed_dicom import guess_dicom
 from datasites.sources.inspection.guessed_levels import Notes, guess_levels
 from datasites.sources.read_listing import kind_of_source
@@ -52,7 +52,7 @@ def guess_settings(settings: DatasetSettings) -> tuple[DatasetSettings, Notes]:
             notes.append(
                 f"table_encoding = {guessed.table_encoding!r} was guessed: look at the letters of the classes."
             )
-        return guessed, notes
+        return guessed, notes + said_of_reports(guessed)
     if kind == "npz":
         return _guess_arrays(settings)
     if kind == "folder":

@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
+import io
+
 from datasites.sources.inspection.inspection import Inspection
 from policies.terminal.printing import MARGIN
 from policies.terminal.rich_terminal import PlainConsole, PlainTable
 
 _MOST_SIZES = 5
 _MOST_CLASSES = 30
+_COMMENT = "# "
 
 
 def show(found: Inspection, console: PlainConsole) -> None:
-    """Prints what was found, in as many columns as the terminal has, and settings that can be copied."""
+    """Prints what was found, in as many columns as the terminal has, and settings that can be copied.
+
+    Where no terminal reads it, as in a file, all but the settings are comments of TOML, so that the whole is settings.
+    """
+    if console.file.isatty():
+        _show(found, console)
+    else:
+        said = io.StringIO()
+        _show(found, PlainConsole(file=said, width=max(console.width - len(_COMMENT), 1)))
+        for line in said.getvalue().rstrip("\n").split("\n"):
+            console.print(f"{_COMMENT}{line}".rstrip(), soft_wrap=True)
+    for line in found.settings.split("\n") if found.settings else []:
+        console.print(line, soft_wrap=True)
+
+
+def _show(found: Inspection, console: PlainConsole) -> None:
+    """Prints all but the settings."""
     console.rule(f"What is in {found.path}")
     if found.pictures:
         patients = f" of {found.patients:,} patients" if found.patients else ""
@@ -46,8 +65,6 @@ def show(found: Inspection, console: PlainConsole) -> None:
         console.print(f"Note: {note}")
     if found.settings:
         console.rule("For config.toml")
-        for line in found.settings.split("\n"):
-            console.print(line, soft_wrap=True)
 
 
 def _tables(found: Inspection) -> tuple[tuple[str, dict[str, int], int], ...]:

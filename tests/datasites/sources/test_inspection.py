@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import tomllib
 from pathlib import Path
@@ -17,9 +18,11 @@ from support.painting import Paint
 from datasites.cli import main
 from datasites.sources.dataset_settings import DatasetSettings
 from datasites.sources.inspection.inspection import Inspection, inspect_source
+from datasites.sources.inspection.shown import show
 from datasites.sources.listing import Listing
 from datasites.sources.read_listing import list_pictures
 from policies.errors import ConfigError
+from policies.terminal.rich_terminal import PlainConsole
 
 
 def inspected(path: Path, **known: str) -> Inspection:
@@ -100,6 +103,42 @@ def test_a_tables_columns_are_found(folder: Path) -> None:
     assert len(inspected(folder, table=str(folder / "liste.csv")).classes) == 2
 
 
+@pytest.mark.parametrize(
+    ("head", "texts", "proposed"),
+    [
+        ("report", ["No mass. Heart of normal size.", "Small effusion on the left.", "As before, no change."], True),
+        ("Befund", ["Herz normal groß, kein Erguss, kein Infiltrat.", "Kleiner Erguss links basal, sonst frei.",
+                    "Wie am 3. Mai, keine Änderung der Lunge."], True),
+        ("检查所见", ["细针穿刺，右侧；良好", "双肺纹理清晰", "心影不大，膈面光滑"], True),
+        ("report", ["r1.txt", "r2.txt", "r3.txt"], False),
+        ("report_status", ["final", "final", "draft"], False),
+        ("remark", ["A long text that nobody calls a report.", "And one more, in other words.", "The third."], False),
+    ],
+)  # fmt: skip
+def test_a_column_that_plainly_holds_reports_is_proposed_and_is_no_label(
+    folder: Path, head: str, texts: list[str], proposed: bool
+) -> None:
+    with (folder / "t.csv").open("w", encoding="utf-8", newline="") as stream:
+        rows = [(f"red/{number}.png", text, "ab"[number % 2]) for number, text in enumerate(texts)]
+        csv.writer(stream).writerows([("file", head, "grade"), *rows])
+    found = inspected(folder / "t.csv")
+    told = tomllib.loads(found.settings)["dataset"]
+    assert told.get("report_column", "") == (head if proposed else "")
+    assert found.classes == {"a": 2, "b": 1} and "text_length" not in told
+    assert any("seems to hold reports" in note for note in found.notes) == proposed
+    if proposed:
+        kept = DatasetSettings.from_dict({**told, "text_length": 8})
+        assert sorted(str(one.report) for one in list_pictures(kept).pictures) == sorted(texts)
+
+
+def test_labels_of_several_words_are_no_reports(folder: Path) -> None:
+    names = ("squamous cell carcinoma of the lung, left", "adenocarcinoma of the lung with lymph nodes")
+    rows = [f'{kind}/{number}.png,"{names[number % 2]}"' for kind in ("red", "white") for number in range(3)]
+    (folder / "t.csv").write_text("\n".join(["file,finding", *rows]))
+    found = inspected(folder / "t.csv")
+    assert set(found.classes) == set(names) and "report_column" not in found.settings
+
+
 def test_columns_of_findings_are_found(folder: Path) -> None:
     (folder / "t.csv").write_text("file,mass,effusion\nred/0.png,1,0\nred/1.png,1,1\nred/2.png,-1,\n")
     found = inspected(folder / "t.csv")
@@ -138,9 +177,39 @@ def test_the_command_prints_a_table_or_json_in_eighty_columns(
     assert "6 pictures would be taken" in said and '\ndata_path = "' in said
     table = said.split("For config.toml")[0]
     assert max(map(len, table.splitlines())) <= 80
+    assert tomllib.loads(said)["dataset"]["data_path"] == str(folder)
     assert main(["inspect", str(folder), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["classes"] == {"red": 3, "white": 3}
     assert main(["inspect", str(folder / "missing")]) == 1
+
+
+def test_in_a_terminal_what_is_told_is_no_comment(folder: Path) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    told = {type(file): file for file in (Terminal(), io.StringIO())}
+    found = inspected(folder)
+    for file in told.values():
+        show(found, PlainConsole(file=file, width=80, color_system=None))
+    terminal, other = told[Terminal].getvalue(), told[io.StringIO].getvalue()
+    assert "\n6 pictures would be taken" in terminal and "#" not in terminal.partition("For config.toml")[0]
+    assert "\n# 6 pictures would be taken" in other
+    for text in (terminal, other):
+        assert text.endswith(f"{found.settings}\n")
+    assert {
+        line for line in other.removesuffix(f"{found.settings}\n").splitlines() if not line.startswith("#")
+    } == set()
+
+
+def test_settings_that_were_saved_from_it_begin_a_datasite(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["inspect", str(folder)]) == 0
+    (tmp_path / "hospital.toml").write_text(capsys.readouterr().out)
+    state = tmp_path / "state"
+    assert main(["init", "--name", "h", "--state", str(state), "--settings", str(tmp_path / "hospital.toml")]) == 0
+    assert tomllib.loads((state / "config.toml").read_text())["dataset"]["data_path"] == str(folder)
 
 
 def test_dicom_trees_are_told_with_their_modalities_and_patients(tmp_path: Path) -> None:
@@ -239,6 +308,7 @@ def test_dicom_files_without_class_folders_are_told_with_what_stays_out_and_attr
     assert main(["inspect", str(tmp_path)]) == 0
     said = capsys.readouterr().out
     assert "# NOT YET ENOUGH" in said and "CT 1, MR 1" in said
+    assert tomllib.loads(said)["dataset"]["kind"] == "dicom"
     by_attribute = tomllib.loads(found.settings)["dataset"] | {"labels_from": "Modality"}
     assert list_pictures(DatasetSettings.from_dict(by_attribute)).class_names == ("CT", "MR")
 
