@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from datasites.cli import console
 from datasites.cli.commands import Chosen, HospitalCommands
 from datasites.cli.state_option import chosen_state
-from policies.errors import ConfigError
+from policies.errors import ConfigError, WanwuError
 from policies.terminal.commands import argument, option, path, switch
 from policies.terminal.printing import say, say_json
 
@@ -37,6 +39,7 @@ def show(chosen: Chosen, *, dataset: str, no_page: bool) -> None:
     newest = newest_version(state.store, config.dataset.name)
     held = open_ledger(state).reservations().values()
     found = summarise(versions_of(state.store, config.dataset.name), held, config.dataset.terms_of_use)
+    found = replace(found, after_start=_after_start(chosen, config.dataset.name))
     if not no_page:
         write_page(found, open_store(newest.folder), state.dataset_page)
     if chosen.json:
@@ -48,6 +51,15 @@ def show(chosen: Chosen, *, dataset: str, no_page: bool) -> None:
     PlainConsole().print(dataset_tables(found))
     if not no_page:
         say(f"{state.dataset_page} shows samples of the pictures. It is for the hospital's people alone.")
+
+
+def _after_start(chosen: Chosen, name: str) -> int | None:
+    """The version that a running datasite takes at its next start; None with the newest, or none to ask."""
+    try:
+        told: int | None = console.call(chosen, "GET", f"/datasets/{name}")["after_start"]
+    except WanwuError:
+        return None
+    return told
 
 
 def remove_patient(chosen: Chosen, *, patients: Path | None) -> None:

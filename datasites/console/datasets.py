@@ -32,9 +32,19 @@ def summary_of(console: Console, name: str) -> DatasetSummary:
         RequestUnknown: There is none.
     """
     held, served = console.books.ledger.reservations().values(), published(console, name)
-    newest = max((one.number for one in versions_of(served.store.parent, name)), default=0)
     told = summarise(served.versions, held, console.source.terms_of_use)
-    return replace(told, after_start=newest if newest > served.manifest.dataset_version else None)
+    return replace(told, after_start=after_start(console, name))
+
+
+def after_start(console: Console, name: str) -> int | None:
+    """The dataset's newer version on the disk, which requests read after the datasite's next start; None without one.
+
+    Raises:
+        RequestUnknown: There is no such dataset.
+    """
+    served = published(console, name)
+    newest = max((one.number for one in versions_of(served.store.parent, name)), default=0)
+    return newest if newest > served.manifest.dataset_version else None
 
 
 def published(console: Console, name: str) -> PublishedDataset:

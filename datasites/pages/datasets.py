@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from starlette.responses import Response
 
 from datasites.console.console import CHANGES, DECIDES, READS, Console
-from datasites.console.datasets import published, summary_of
+from datasites.console.datasets import after_start, published, summary_of
 from datasites.datasets.samples.sheet_process import MOCK, OWN, SheetProcess
 from datasites.datasets.summary import DatasetSummary
 from datasites.pages.frame.views import Answer, Onward, Page, Pages
@@ -35,6 +35,7 @@ def make_pages_of(console: Console) -> Pages:
     sheets = SheetProcess()
     return make_pages(
         tuple(console.datasets),
+        lambda name: after_start(console, name),
         lambda name: summary_of(console, name),
         lambda name, which: sheets.sheet(which, published(console, name).store),
         LatestLook(console.source),
@@ -43,6 +44,7 @@ def make_pages_of(console: Console) -> Pages:
 
 def make_pages(
     names: Sequence[str],
+    newer: Callable[[str], int | None],
     summary: Callable[[str], DatasetSummary],
     sheet: Callable[[str, str], bytes],
     look: LatestLook,
@@ -51,6 +53,7 @@ def make_pages(
 
     Args:
         names: Of the datasets.
+        newer: Tells of one which version waits for the datasite's next start.
         summary: Tells of one.
         sheet: Samples of the dataset with that name: its `own` or its `mock`'s, as PNG.
         look: At the source.
@@ -59,7 +62,7 @@ def make_pages(
 
     @pages.get("/datasets", READS, place=to_translate("Datasets"))
     def every(visit: Visit) -> Answer:
-        return Page("datasets/every.html.jinja", {"names": names})
+        return Page("datasets/every.html.jinja", {"newer": {name: newer(name) for name in names}})
 
     @pages.get("/datasets/{name}", READS)
     def one(visit: Visit) -> Answer:

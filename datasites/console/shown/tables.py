@@ -103,7 +103,13 @@ def dataset_tables(dataset: DatasetSummary) -> Group:
         card.add_row(name, value)
     patients = "" if dataset.patients is None else f" of {dataset.patients} patients"
     told = f"{dataset.pictures} pictures{patients}, at most {dataset.most_pictures_of_a_unit} of one unit"
-    return Group(line(told), classes, versions, card)
+    return Group(*_after_start(dataset.after_start), line(told), classes, versions, card)
+
+
+def _after_start(version: int | None) -> tuple[Text, ...]:
+    """Says that a start is due, where a running datasite does not have the newest version."""
+    due = f"The running datasite does not have version {version} yet: start it again, so that new requests read it."
+    return () if version is None else (line((due, "yellow")),)
 
 
 def budget_table(rows: object) -> Group:

@@ -107,6 +107,24 @@ def test_the_command_tells_classes_versions_and_the_card_and_where_the_page_is(
     assert main(["dataset", "show", "another", "--state", str(state.path)]) == 1
 
 
+def test_the_command_says_that_a_running_datasite_does_not_have_the_newest_version(
+    state: StateFolder, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    show = ["dataset", "show", "pictures", "--no_page", "--state", str(state.path)]
+    assert main(show) == 0
+    assert "start it again" not in capsys.readouterr().out, "it is stopped"
+    asked: list[str] = []
+
+    def call(chosen: object, method: str, route: str) -> dict[str, object]:
+        asked.append(f"{method} {route}")
+        return {"after_start": 2}
+
+    monkeypatch.setattr("datasites.cli.console.call", call)
+    assert main(show) == 0 and asked == ["GET /datasets/pictures"]
+    assert "does not have version 2 yet: start it again" in " ".join(capsys.readouterr().out.split())
+    assert main([*show, "--json"]) == 0 and json.loads(capsys.readouterr().out)["after_start"] == 2
+
+
 def test_what_may_show_or_name_a_patient_goes_with_the_patient(state: StateFolder) -> None:
     write_page(summary(state), open_store(state.store / "pictures@2"), state.dataset_page)
     assert state.ingest_report.exists()

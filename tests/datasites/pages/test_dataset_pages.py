@@ -72,11 +72,14 @@ def test_a_version_that_is_made_while_the_datasite_serves_is_told_and_that_a_sta
     dataset = SimpleNamespace(versions=versions, manifest=versions[-1].manifest, store=versions[-1].folder)
     with serving(tmp_path, datasets={"pictures": dataset}, ledger=ledger_of(state)) as console:
         before = asked(console, REVIEWER_NAME, "/datasets/pictures").text
+        assert "is on the disk" not in asked(console, REVIEWER_NAME, "/datasets").text
         assert "newest: new requests read it" in before and "start the datasite again" not in before
         take(state, pictures_of(people(12), each=3))
         page = asked(console, REVIEWER_NAME, "/datasets/pictures").text
         told = "Version 2 is on the disk and not shown here yet: start the datasite again"
         assert f'<div class="notice warn"><p>{told}' in page
+        every = asked(console, REVIEWER_NAME, "/datasets").text
+        assert '<div class="notice warn"><p>pictures: version 2 is on the disk and not shown here yet. Start' in every
         assert "served until the next start" in page and "<strong>24</strong> pictures" in page
 
 
