@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich.console import Group
 
 from datasites.console.answers import read_row
+from datasites.console.shown.digests import shortened
 from datasites.review.review import MOST_LAYERS, Cost, Review, Scope
 from policies.answers import rounded
 from policies.answers.moments import moment
@@ -38,7 +38,6 @@ SECTIONS = {
     "plan": "The plan in full",
 }
 """Names of the card's sections, and their headings."""
-_DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 _BAR = 20
 OF = {"dataset": "dataset", "researcher": "this researcher", "study": "this study"}
 _DIFFERS = {"researcher": "researcher's last", "study": "study's last"}
@@ -90,7 +89,7 @@ def pairs(rows: Iterable[tuple[str, str]]) -> PlainPairs:
     """Names and texts, in which digests are as short as git's."""
     table = PlainPairs()
     for name, value in rows:
-        table.add_row(name, _DIGEST.sub(r"\1…", value))
+        table.add_row(name, shortened(value))
     return table
 
 
@@ -263,5 +262,5 @@ def _channels(review: Review) -> PlainPairs:
     for one in review.channels:
         pairs.add_row(one.channel, one.risk.text)
         for name, text in (("check", one.check), ("evidence", one.evidence), ("what bounds it", one.bound)):
-            pairs.add_row(f"  {name}", _DIGEST.sub(r"\1…", text.text))
+            pairs.add_row(f"  {name}", shortened(text.text))
     return pairs

@@ -12,6 +12,7 @@ from datasites.approvals.decided_by import BY_RULE
 from datasites.audit_log.audit_page import AuditPage
 from datasites.code_requests.request_index import RequestPage
 from datasites.console.answers import BudgetRow, LimitsAnswer, RunPage, read_row, read_rows
+from datasites.console.shown.digests import shortened
 from datasites.elsewhere.told_decisions import KnownHospital
 from datasites.notices.notice import OF_A_REQUEST
 from datasites.notices.notice_book import NoticePage
@@ -73,11 +74,14 @@ def request_table(content: object) -> Group:
 def audit_table(content: object) -> Group:
     """One line an event, the newest last."""
     page = read_row(AuditPage, content)
-    table = PlainTable("line", "time (UTC)", "event", "by", "what else it says")
+    table, short = PlainTable("line", "time (UTC)", "event", "by", "what else it says"), False
     for row in reversed(page.rows):
-        details = ", ".join(f"{name} {value}" for name, value in row.details.items())
+        whole = ", ".join(f"{name} {value}" for name, value in row.details.items())
+        details = shortened(whole)
+        short |= details != whole
         table.add_row(str(row.line), row.time[:19].replace("T", " "), row.event, row.by, details)
-    return Group(table, *_more(page.next))
+    told = (line(f"Digests are shortened; {_IN_JSON} tells them whole."),) if short else ()
+    return Group(table, *told, *_more(page.next))
 
 
 def _more(after: object) -> tuple[Text, ...]:

@@ -32,6 +32,22 @@ def code_of(address: str) -> str:
     return address.strip().rsplit("code=", 1)[1]
 
 
+@pytest.mark.parametrize("digest", ["0123456789ab" + "c" * 52, None])
+def test_digests_of_the_audit_logs_events_are_short_and_whole_with_json(
+    digest: str | None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    details = {"request": "f" * 32, **({"plan": digest} if digest else {})}
+    row = {"line": 1, "time": "2026-11-27T10:00:00", "event": "study", "by": "wu", "details": details, "hash": "ab"}
+    monkeypatch.setattr("datasites.cli.console.call", lambda *asked: {"rows": [row], "next": None})
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["audit", "search"]) == 0
+    told = "".join(capsys.readouterr().out.split())
+    assert ("plan0123456789ab…" in told) == ("--jsontellsthemwhole" in told) == bool(digest)
+    assert "cccc" not in told and "f" * 32 in told
+    assert main(["audit", "search", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["details"] == details
+
+
 def test_without_a_browser_the_address_is_printed_and_opens_for_the_tokens_person(
     served: ConsoleOfFakes, own_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
