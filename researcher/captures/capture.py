@@ -98,6 +98,11 @@ def capture(module: nn.Module, *, image_shape: tuple[int, int, int], num_classes
         GraphError: The network cannot be traced, uses an operator that has no rule, lets pictures meet, or is too
             large: where in its own source, and what to use instead.
     """
+    with torch.inference_mode(False), torch.enable_grad():  # whatever the caller is in: gradients are looked at too
+        return _captured(module, image_shape, num_classes)
+
+
+def _captured(module: nn.Module, image_shape: tuple[int, int, int], num_classes: int) -> CapturedModel:
     model, notes = replace_layers(_copied(module).cpu().float().train(), image_shape)
     traced = trace(model, image_shape)
     translation = Translation(traced)

@@ -79,7 +79,8 @@ def capture_loss(function: LossFunction, *, num_classes: int, label_kind: str = 
     translation = LossTranslation(trace_loss(model, inputs))
     loss = read_loss(translation.loss(label_kind, num_classes).to_json())
     proof = prove_loss(loss)
-    _check(model, proof)
+    with torch.inference_mode(False), torch.enable_grad():  # whatever the caller is in
+        _check(model, proof)
     return CapturedLoss(loss, tuple(dict.fromkeys(translation.notes)), proof.multiplications)
 
 

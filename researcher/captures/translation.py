@@ -90,6 +90,8 @@ class Translation:
             told = shown(str(error).strip().split("\n")[0], most=200)
             why = f"the capture cannot follow it ({type(error).__name__}: {told}). Write it with plain operators"
             self._refuse(node, f"{why}, without torch.func, vmap and classes of tensors of your own")
+        except ArithmeticError as error:
+            self._refuse(node, f"it cannot be computed with the numbers that it is given ({error}). Give it others")
 
     def _within(self, node: fx.Node) -> Operand:
         """A part under `torch.no_grad()`, or where autocast is off: its nodes in its place."""
@@ -152,7 +154,10 @@ class Translation:
             if in_place or name in VIEWS:
                 self._shared.view(node, name, arguments)
             return self._constant(node, arguments)
+        before = self._writer.count
         found = self._called(node, name.rstrip("_") if in_place else name, arguments)
+        if (number := self._writer.not_finite(before)) is not None:
+            self._refuse(node, f"it is given a number that is not finite ({number}). Give it another")
         first = node.args[0] if node.args else None
         if in_place and isinstance(first, fx.Node):
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -57,6 +58,11 @@ class Writer:
     def count(self) -> int:
         """Operators that were written so far."""
         return len(self._nodes)
+
+    def not_finite(self, first: int) -> float | None:
+        """A number that is not finite among the attributes of the nodes from `first` on; None without one."""
+        values = (one for node in self._nodes[first:] for one in node.attributes.values())
+        return next((one for one in values if isinstance(one, float) and not math.isfinite(one)), None)
 
     def add(
         self, operator: str, inputs: Sequence[Operand], like: tuple[Sequence[int], int | None], **settings: Any
