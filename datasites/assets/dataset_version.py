@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from datasites.assets.read_rows import in_memory
 from datasites.assets.store import MANIFEST, StoreManifest, open_array
 from policies.errors import DataError, StoreBroken
 
@@ -39,12 +40,13 @@ class DatasetVersion:
 
         Raises:
             StoreBroken: They cannot be read.
+            StorageUnavailable: The disk does not let them be read now.
         """
         file = self.folder / f"{which}.npy"
         if not file.exists():
             return None
         try:
-            marks: NDArray[Any] = open_array(file)
+            marks: NDArray[Any] = in_memory(open_array(file))
         except (OSError, ValueError, EOFError) as error:
             raise StoreBroken(
                 "A file of the store is missing or damaged. Restore the store from a copy.", private=f"{file}: {error}"

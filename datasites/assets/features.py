@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from datasites.assets.manifest import StoreManifest
+from datasites.assets.read_rows import ReadRows, blocks
 from datasites.assets.store import open_array, open_store
 from datasites.files.private_folder import only_writer, write_folder
 from policies.errors import ConfigError, DataError, LimitExceeded, PlanError, StoreBroken
@@ -73,7 +74,7 @@ def compute_features(store_folder: Path, spec: KeptSpec, weights: Path | None = 
         open_features(store_folder, spec, store.manifest)
         return folder
     found = np.empty((len(store.images), spec.width), dtype=np.float32)
-    for rows, values in _computed(spec, weights, store.images):
+    for rows, values in _computed(spec, weights, cast("np.ndarray", ReadRows(store.images))):
         found[rows] = values
     _write(folder, spec, store.manifest, found)
     return folder
@@ -205,4 +206,7 @@ def _folder(store_folder: Path, spec: KeptSpec) -> Path:
 
 
 def _digest(array: NDArray[np.float32]) -> str:
-    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
+    digest = hashlib.sha256()
+    for rows in blocks(array):
+        digest.update(np.ascontiguousarray(rows).data)
+    return digest.hexdigest()

@@ -7,7 +7,7 @@ heads of its arrays, however many pictures it has; `check_rows` and `verify` rea
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from datasites.assets.manifest import StoreManifest
 from datasites.assets.read_rows import blocks, in_memory
 from policies.errors import StoreBroken
 
-__all__ = ["PictureStore", "StoreManifest", "array_files", "open_array", "open_store"]
+__all__ = ["PictureStore", "StoreManifest", "array_files", "open_array", "open_store", "read_store"]
 
 MANIFEST = "manifest.json"
 IMAGES = "images"
@@ -89,7 +89,7 @@ class PictureStore:
 def open_store(folder: Path) -> PictureStore:
     """Opens a store, checking that its arrays have the types and sizes that its manifest states.
 
-    The one way to open a store. How long it takes does not depend on how many pictures there are.
+    The one way to open a store, also of `read_store`. How long it takes does not depend on how many pictures there are.
 
     Raises:
         StoreBroken: They do not, or a file is missing. `PictureStore.verify` checks every row as well.
@@ -111,6 +111,20 @@ def open_store(folder: Path) -> PictureStore:
                 private=f"{folder}: {found.dtype} {found.shape}, expected {dtype} {shape}",
             )
     return PictureStore(manifest, **arrays)
+
+
+def read_store(folder: Path) -> PictureStore:
+    """Opens a store for a command or a datasite: all but the pictures in memory, which take some bytes a picture.
+
+    The pictures are mapped still; `datasites.assets.read_rows` reads of them what is wanted.
+
+    Raises:
+        StoreBroken: As `open_store`.
+        StorageUnavailable: The disk does not let them be read now.
+    """
+    store = open_store(folder)
+    rows = {name: in_memory(array) for name in ROWS if (array := getattr(store, name)) is not None}
+    return replace(store, **rows)
 
 
 def array_forms(manifest: StoreManifest) -> Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]]:

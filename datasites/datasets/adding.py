@@ -8,14 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from datasites.assets.dataset_version import all_versions, newest_version, version_folder, versions_of
 from datasites.assets.features import FEATURES_WANTED, left_behind
-from datasites.assets.fingerprint import picture_digest
-from datasites.assets.store import PictureStore, StoreManifest, open_store
+from datasites.assets.store import PictureStore, StoreManifest, read_store
 from datasites.assets.withdrawn import Withdrawn
-from datasites.datasets.merging import Part
+from datasites.datasets.merging import Part, labels_by_pixels
 from datasites.datasets.next_version import COMING, known_budgets, make_version, rows_of
 from datasites.datasets.withdrawn import who_withdrew
 from datasites.files.private_folder import only_writer
@@ -71,7 +69,7 @@ class Ingest:
             return ingest(self._without_files(listing), self.state.store / name, self.asked, self.reader)
         if not versions_of(self.state.store, name):
             return self._next(self._without_files(listing), ())
-        store = open_store(newest_version(self.state.store, name).folder)
+        store = read_store(newest_version(self.state.store, name).folder)
         self._check_settings(listing, store)
         if store.sources is None:  # from before sources had any: nobody can tell what is new
             self.asked.tell(
@@ -97,7 +95,7 @@ class Ingest:
         said = {_source(self.asked.secret, listing.pictures[index]) for index in found.said_otherwise}
         stays = np.array([row.tobytes() not in said for row in store.sources], dtype=np.bool_)
         rows = np.flatnonzero(stays).astype(np.int64)
-        beside = replace(self, asked=replace(self.asked, known=_labels_by_pixels(store, rows)))
+        beside = replace(self, asked=replace(self.asked, known=labels_by_pixels(Part(store, rows))))
         return beside._next(coming, (Part(store, rows),))
 
     def _next(self, listing: Listing, before: tuple[Part, ...]) -> StoreManifest:
@@ -107,7 +105,7 @@ class Ingest:
         if coming.exists():  # whole, and of an ingest that has not become a version
             shutil.rmtree(coming)
         ingest(listing, coming, replace(self.asked, min_public_size=1), self.reader)
-        store = open_store(coming)
+        store = read_store(coming)
         with only_writer(state.store):
             if before and newest_version(state.store, name).manifest != before[0].store.manifest:
                 raise DataError(f"Another version of '{name}' was made meanwhile. Ingest again.")
@@ -149,7 +147,7 @@ class Ingest:
         """
         if self.asked.hold_out is None or IN_HOLD_OUT.code in self.asked.accepted:
             return
-        known = _labels_by_pixels(store, np.arange(store.manifest.num_pictures, dtype=np.int64))
+        known = labels_by_pixels(Part(store, np.arange(store.manifest.num_pictures, dtype=np.int64)))
         form, asked = form_of(listing, self.asked.settings), self.asked
         log = self.state.store / f"{COMING}.log"
         try:
@@ -204,11 +202,6 @@ def _patients(secret: bytes, listed: ListedPicture, *, exactly: bool) -> set[byt
     if exactly:
         return {of_patient(secret, one) for one in names}
     return {one for name in names for one in of_spellings(secret, name)}
-
-
-def _labels_by_pixels(store: PictureStore, rows: NDArray[np.int64]) -> dict[bytes, tuple[int, ...]]:
-    """The labels of these rows, (n,), of a store, by the digest of their pixels."""
-    return {picture_digest(store.images[row]): tuple(np.atleast_1d(store.labels[row]).tolist()) for row in rows}
 
 
 def _source(secret: bytes, listed: ListedPicture) -> bytes:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from datasites.assets.dataset_version import DatasetVersion, as_set
 from datasites.assets.fingerprint import picture_digest
+from datasites.assets.read_rows import blocks
 from datasites.assets.store import PictureStore, open_store
 from policies.errors import ConfigError, DataError
 
@@ -74,7 +75,7 @@ class _New:
 
 def _digests(images: NDArray[np.uint8] | NDArray[np.uint16]) -> Iterator[bytes]:
     """The digest of each picture, (N, H, W, C), that has more than one value."""
-    return (picture_digest(image) for image in images if image.min() < image.max())
+    return (picture_digest(image) for block in blocks(images) for image in block if image.min() < image.max())
 
 
 def _overlap(one: NDArray[np.uint8] | None, other: NDArray[np.uint8] | None) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasites.assets.fingerprint import fingerprint_of, picture_digest, rows_digest
+from datasites.assets.read_rows import taken
 from datasites.assets.store import IMAGES, MANIFEST, ROWS, PictureStore, StoreManifest, array_forms
 from datasites.files.private_folder import write_folder
 from datasites.ingestion.random_order import random_order
@@ -18,6 +19,7 @@ from datasites.sources.folders.levels import one_form
 from policies.errors import DataError
 
 _OF_A_ROW = ("labels", "texts", "sources")
+_AT_ONCE = 256  # pictures that are read together
 _BLOCK_BYTES = 1 << 24  # of pictures, written at a time
 
 
@@ -32,6 +34,20 @@ class Part:
 
     store: PictureStore
     rows: NDArray[np.int64]
+
+
+def labels_by_pixels(part: Part) -> dict[bytes, tuple[int, ...]]:
+    """The labels of these rows of a store, by the digest of their pixels.
+
+    Raises:
+        StorageUnavailable, StoreBroken: The disk does not give them.
+    """
+    found = {}
+    for start in range(0, len(part.rows), _AT_ONCE):
+        rows = part.rows[start : start + _AT_ONCE]
+        for row, image in zip(rows, taken(part.store.images, rows), strict=True):
+            found[picture_digest(image)] = tuple(np.atleast_1d(part.store.labels[row]).tolist())
+    return found
 
 
 def write_version(parts: Sequence[Part], folder: Path, manifest: StoreManifest) -> StoreManifest:
@@ -157,7 +173,7 @@ def _write_images(
         block = np.empty((len(wanted), *shape[1:]), dtype=dtype)
         for index, part in enumerate(parts):
             own = (wanted >= first[index]) & (wanted < first[index + 1])
-            block[own] = part.store.images[part.rows[wanted[own] - first[index]]]
+            block[own] = taken(part.store.images, part.rows[wanted[own] - first[index]])
         for row, picture in enumerate(block, start):
             digests[row] = np.frombuffer(picture_digest(picture), dtype=np.uint8)
         file.write(block.tobytes())

@@ -17,7 +17,7 @@ from datasites.assets.dataset_version import (
     versions_of,
 )
 from datasites.assets.features import FEATURES_WANTED, left_behind
-from datasites.assets.store import PictureStore, open_store
+from datasites.assets.store import PictureStore, read_store
 from datasites.assets.withdrawn import Withdrawn, shown_of
 from datasites.audit_log.log import AuditLog
 from datasites.datasets.next_version import COMING, make_version, rows_of
@@ -87,7 +87,7 @@ def remove_patients(state: StateFolder, name: str, identifiers: Sequence[str], *
         newest = newest_version(state.store, name)
         versions = versions_of(state.store, name)
         _check_known(marks, versions)
-        store = open_store(newest.folder)
+        store = read_store(newest.folder)
         store.check_rows()
         audit = open_audit(state)
         chosen = frozenset(marks)
@@ -130,7 +130,7 @@ def finish_withdrawals(state: StateFolder, name: str, *, least: int) -> int | No
     gone = who_withdrew(state)
     if gone.shown:
         _recall(state, gone)
-    part = rows_of(open_store(newest_version(state.store, name).folder))
+    part = rows_of(read_store(newest_version(state.store, name).folder))
     if len(without(gone, part).rows) == len(part.rows):
         return None
     with only_writer(state.store):
@@ -166,7 +166,7 @@ def _recall(state: StateFolder, gone: Withdrawn) -> None:
     for version in all_versions(state.store):
         marks = frozenset(mark for mark in patients_in(version) if shown_of(mark) in gone.shown)
         sources: frozenset[bytes] = frozenset()
-        if marks and version.whole and (store := open_store(version.folder)).sources is not None:
+        if marks and version.whole and (store := read_store(version.folder)).sources is not None:
             sources = as_set(store.sources[_rows_of(store, marks)])
         recalled |= Withdrawn(marks, sources)
     if recalled.patients:

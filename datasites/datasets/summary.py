@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from datasites.assets.dataset_version import DatasetVersion
-from datasites.assets.store import PictureStore, open_store
+from datasites.assets.store import PictureStore, read_store
 from datasites.datasets.seen_by import versions_under_way
 from policies.answers.hospital import DatasetSchema
 from policies.errors import StoreBroken
@@ -106,7 +106,7 @@ def summarise(versions: Sequence[DatasetVersion], held: Iterable[Reservation], t
     """
     if not versions:
         raise StoreBroken("The dataset has no pictures. Ingest them first.")
-    store = open_store(versions[-1].folder)
+    store = read_store(versions[-1].folder)
     manifest = store.manifest
     under_way = versions_under_way(held, manifest.name)
     return DatasetSummary(

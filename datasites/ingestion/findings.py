@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from datasites.assets.read_rows import taken
 from datasites.ingestion import reasons
 from datasites.ingestion.ingest_report import NOTED, STOPS, ReportLine
 from datasites.ingestion.picture_reading import Reading, Target, Task
@@ -140,9 +141,9 @@ def all_dark(images: NDArray[Any], settings: DatasetSettings) -> Iterator[str]:
         images: uint8 or uint16, (N, H, W, C), as they will be stored; of many some are looked at.
         settings: The dataset's; where `bits` say what is white, nothing is told.
     """
-    some = images[:: max(1, len(images) // _LOOKED_AT)]
+    some = range(0, len(images), max(1, len(images) // _LOOKED_AT))
     half = (np.iinfo(images.dtype).max + 1) // 2
-    if not settings.bits and all(image.max() < half for image in some):
+    if not settings.bits and all(taken(images, np.array([row])).max() < half for row in some):
         yield (
             f"None of {len(some):,} pictures that were looked at reaches half of white. If that is not how they are, "
             "their files store more bits a value than count, and grey levels are lost: set bits in [dataset], 14 for "

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from datasites.assets.fingerprint import DIGEST_BYTES
-from datasites.assets.store import MANIFEST, StoreManifest, open_store
+from datasites.assets.store import MANIFEST, StoreManifest, read_store
 from datasites.files.private_folder import only_writer
 from datasites.ingestion import findings, reasons
 from datasites.ingestion.ingest_report import LEFT_OUT, NONE, STOPS, IngestReport, ReportLine
@@ -109,7 +109,7 @@ def _existing(
             "The store's folder must not exist yet, it does and holds no store. Use a new name, or remove it.",
             private=f"Folder: {folder}",
         )
-    store = open_store(folder)
+    store = read_store(folder)
     log = folder.with_name(f".{folder.name}.log")
     try:
         check_same(store, listing, asked.settings, form, asked.secret, reader(log))

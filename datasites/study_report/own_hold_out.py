@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasites.assets.fingerprint import picture_digest
+from datasites.assets.read_rows import blocks
 from datasites.assets.store import PictureStore
 from datasites.ingestion.listing_checks import form_of
 from datasites.ingestion.pseudonyms import of_patient
@@ -68,7 +69,7 @@ def read_hold_out(
     described = replace(settings, data_path=str(path), table="", kind="auto", site="", site_column="", folder_levels=())
     listing = list_pictures(described)
     form = store.manifest.form or form_of(listing, described)
-    known = {picture_digest(image) for image in store.images}
+    known = {picture_digest(image) for block in blocks(store.images) for image in block}
     marks = None if store.patients is None else {mark.tobytes() for mark in store.patients}
     listed, images = list[ListedPicture](), list[NDArray[Any]]()
     chosen = np.random.default_rng(0).permutation(len(listing.pictures))[:MAX_PICTURES]

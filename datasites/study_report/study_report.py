@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasites.assets.dataset_version import versions_of
-from datasites.assets.store import PictureStore, open_store
+from datasites.assets.read_rows import taken
+from datasites.assets.store import PictureStore, read_store
 from datasites.config import DatasiteConfig
 from datasites.files.state_folder import StateFolder
 from datasites.state.pseudonym_secret import pseudonym_secret
@@ -110,7 +111,7 @@ def make_report(state: StateFolder, study: str, hold_out: Path, columns: Sequenc
 def _store(state: StateFolder, config: DatasiteConfig, number: int) -> PictureStore:
     for version in versions_of(state.store, config.dataset.name):
         if version.number == number and version.whole:
-            return open_store(version.folder)
+            return read_store(version.folder)
     raise ConfigError(f"The pictures of version {number}, which the study read, are not kept any more.")
 
 
@@ -119,7 +120,7 @@ def _scores(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """How much the updates lowered the loss on the pictures of each privacy unit, of dataset and hold-out."""
     rows = np.sort(np.random.default_rng(0).permutation(len(store.labels))[:MAX_MEMBERS])
-    sets = (store.images[rows], store.labels[rows]), (hold_out.images, hold_out.labels)
+    sets = (taken(store.images, rows), store.labels[rows]), (hold_out.images, hold_out.labels)
     lowered = [np.zeros(len(labels)) for _, labels in sets]
     for kept in found.rounds:
         before, after = found.read(kept)

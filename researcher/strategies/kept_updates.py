@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Self
@@ -77,11 +79,32 @@ class KeptUpdates:
         return self._number
 
     def pieces(self) -> Iterator[tuple[slice, np.ndarray]]:
-        """Some values of all updates at a time: which, and (updates, values) float32, in the updates' order."""
-        kept = np.memmap(self._file, dtype=np.float32, mode="r", shape=(len(self), self._size))
+        """Some values of all updates at a time: which, and (updates, values) float32, in the updates' order.
+
+        Raises:
+            ConfigError: The disk does not give them back.
+        """
         at_once = max(1, _VALUES_AT_ONCE // len(self))
         for begin in range(0, self._size, at_once):
-            yield slice(begin, begin + at_once), np.array(kept[:, begin : begin + at_once])
+            values = np.empty((len(self), min(at_once, self._size - begin)), dtype=np.float32)
+            for number, own in enumerate(values):
+                self._read(own, number * self._size + begin)
+            yield slice(begin, begin + at_once), values
+
+    def _read(self, values: np.ndarray, first: int) -> None:
+        """Reads values into (n,) float32, from the file's value `first` on: a map would end the process at an error."""
+        left, at = memoryview(values).cast("B"), first * values.itemsize
+        try:
+            while left:
+                count = os.preadv(self._file.fileno(), [left], at)
+                if not count:
+                    raise OSError(errno.EIO, "the file is shorter than it was written")
+                left, at = left[count:], at + count
+        except OSError as error:
+            raise ConfigError(
+                f"The round's client updates cannot be read back from {tempfile.gettempdir()} ({error.strerror}). Look "
+                "at that disk, or point TMPDIR elsewhere, and resume."
+            ) from error
 
     def shaped(self, values: np.ndarray) -> Weights:
         """Values in the order of `pieces` as arrays by name, each of its parameter's shape, not copied."""

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from datasites.assets.read_rows import taken
+
 SAMPLES, COLUMNS = 24, 6
 CELL = 160  # most pixels of a sample's side
 
@@ -18,7 +20,7 @@ def sheet(images: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
     Args:
         images: (N, height, width, channels), of a store, whose rows are in a random order, or of a mock.
     """
-    images = images[:SAMPLES]
+    images = taken(images, np.arange(min(SAMPLES, len(images))))
     height, width = images.shape[1:3]
     scale = min(1.0, CELL / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))

@@ -15,8 +15,8 @@ from support.array_store import SourcePictures, ingest
 from support.hospitals import ENVIRONMENT
 
 from datasites.assets import read_rows
-from datasites.assets.read_rows import blocks, in_memory
-from datasites.assets.store import open_array, open_store
+from datasites.assets.read_rows import ReadRows, blocks, in_memory, taken
+from datasites.assets.store import open_array, open_store, read_store
 from policies.errors import StorageUnavailable, StoreBroken
 
 ROWS = 5000
@@ -78,6 +78,36 @@ def test_rows_that_the_disk_does_not_give_are_told_without_a_path(store: Path, r
     with pytest.raises(StorageUnavailable, match="no round is charged") as told:
         read(failing(open_array(store / "labels.npy")))
     assert "OSError(5" in told.value.private and "/proc" not in told.value.public
+
+
+def test_some_rows_are_taken_as_they_are_mapped_or_told_as_unreadable(store: Path) -> None:
+    opened = open_store(store)
+    rows = np.array([4999, 0, 7, 7])
+    for array in (opened.images, opened.labels, opened.sources, np.arange(5000)):
+        assert array is not None
+        found = taken(array, rows)
+        assert found.dtype == array.dtype and np.array_equal(found, array[rows]) and not isinstance(found, np.memmap)
+    read = ReadRows(opened.images)
+    assert (len(read), read.shape, read.dtype) == (ROWS, opened.images.shape, opened.images.dtype)
+    assert np.array_equal(read[3], opened.images[3]) and np.array_equal(read[rows], opened.images[rows])
+    assert len(taken(opened.images, rows[:0])) == 0
+    for wrong in (ROWS, -1):
+        with pytest.raises(IndexError):
+            taken(opened.images, np.array([wrong]))
+    with pytest.raises(StorageUnavailable, match="no round is charged"):
+        taken(failing(open_array(store / "images.npy")), rows)
+    (store / "labels.npy").write_bytes((store / "labels.npy").read_bytes()[:300])
+    with pytest.raises(StoreBroken, match="shorter than its array"):
+        taken(opened.labels, rows)
+
+
+def test_a_store_that_is_read_maps_its_pictures_alone(store: Path) -> None:
+    opened, read = open_store(store), read_store(store)
+    assert read.manifest == opened.manifest and isinstance(read.images, np.memmap)
+    for name in ("labels", "units", "sources", "patients", "by_unit", "unit_starts"):
+        assert not isinstance(getattr(read, name), np.memmap), name
+        assert np.array_equal(getattr(read, name), getattr(opened, name))
+    assert read.texts is None
 
 
 @pytest.mark.parametrize("block", [1, 40, 1 << 22])
