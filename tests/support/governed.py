@@ -8,7 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from policies.answers.runs import RunAnswer
 from policies.budget.membership import membership_bounds
 from policies.budget.remaining import studies_left
 from policies.plans.kinds import Plan
+from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
 
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
     warnings.simplefilter("ignore")
@@ -54,6 +55,18 @@ with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic an
     from researcher.hospitals.pysyft_connection import SignedCalls
 
 SHAPES = DeclaredShapes({"w": (2,)}, {"w": (2,)})
+
+
+def small_plan(study: str, **changes: Any) -> TrainingPlan:
+    """A plan of two rounds of a step each that the governed datasites take.
+
+    Args:
+        study: Name of the study.
+        changes: Fields that are to be otherwise.
+    """
+    model = ModelSpec("small_cnn", (16, 16, 1), 2, {"width": 4})
+    plan = TrainingPlan(study, "pictures", model, 2, 1, 0.1, 0.5, privacy=PrivacySpec(2.0, 1.0, 1e-5))
+    return replace(plan, **changes)
 
 
 class Calculator:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.governed import Governed, governed
+from support.governed import Governed, governed, small_plan
 
 from datasites.assets.dataset_version import version_folder
 from datasites.assets.published import PublishedDataset
@@ -27,18 +27,8 @@ from datasites.runs.last_check import LastCheck
 from datasites.state.agreement import mismatches, read_contents
 from policies.errors import RequestAltered, StoreBroken
 from policies.ledger.receipt import verify
-from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
 
-PLAN = TrainingPlan(
-    study="cells",
-    dataset="pictures",
-    model=ModelSpec("small_cnn", (16, 16, 1), 2, {"width": 4}),
-    rounds=2,
-    steps_per_round=1,
-    sample_rate=0.1,
-    learning_rate=0.5,
-    privacy=PrivacySpec(2.0, 1.0, 1e-5),
-)
+PLAN = small_plan("cells")
 
 
 def next_version(north: Governed, rows: int, **changes: Any) -> None:

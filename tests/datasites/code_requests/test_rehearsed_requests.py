@@ -7,27 +7,17 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from support.governed import Governed
+from support.governed import Governed, small_plan
 from support.hospitals import RESEARCHER, STRANGER
 
 from datasites.rehearsal.rehearsals import Rehearsals
 from policies.errors import LimitExceeded, NotRehearsed, RequestDenied, RequestUnknown
-from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
 
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
     warnings.simplefilter("ignore")
     from datasites.researchers_port.routes import Researcher, ResearcherRoutes
 
-PLAN = TrainingPlan(
-    study="rehearsed",
-    dataset="pictures",
-    model=ModelSpec("small_cnn", (16, 16, 1), 2, {"width": 4}),
-    rounds=2,
-    steps_per_round=1,
-    sample_rate=0.1,
-    learning_rate=0.5,
-    privacy=PrivacySpec(2.0, 1.0, 1e-5),
-)
+PLAN = small_plan("rehearsed")
 
 
 def routes_of(north: Governed) -> ResearcherRoutes:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from support.governed import SHAPES, Governed
+from support.governed import SHAPES, Governed, small_plan
 from support.hospitals import RESEARCHER, STRANGER
 from support.pysyft_rounds import call
 
@@ -43,16 +43,7 @@ with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic an
     from syft.service.policy.policy import MixedInputPolicy
     from syft.types.uid import UID
 
-PLAN = TrainingPlan(
-    study="cells",
-    dataset="pictures",
-    model=ModelSpec("small_cnn", (16, 16, 1), 2, {"width": 4}),
-    rounds=2,
-    steps_per_round=1,
-    sample_rate=0.1,
-    learning_rate=0.5,
-    privacy=PrivacySpec(2.0, 1.0, 1e-5),
-)
+PLAN = small_plan("cells")
 TICKET = Ticket(0, "a" * 64)
 
 

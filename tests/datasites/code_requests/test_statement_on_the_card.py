@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from support.governed import Governed
+from support.governed import Governed, small_plan
 from support.hostile_texts import HOSTILE
 
 from datasites.code_requests.card import RequestCard
@@ -13,20 +13,10 @@ from datasites.console.shown.review_card import review_card
 from datasites.review.reviewing import review_of
 from policies.answers.plain_values import to_plain
 from policies.errors import LimitExceeded
-from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
 from policies.plans.words.statement import HEADING, Statement
 from policies.terminal.rich_terminal import PlainConsole
 
-PLAN = TrainingPlan(
-    study="cells",
-    dataset="pictures",
-    model=ModelSpec("small_cnn", (16, 16, 1), 2, {"width": 4}),
-    rounds=2,
-    steps_per_round=1,
-    sample_rate=0.1,
-    learning_rate=0.5,
-    privacy=PrivacySpec(2.0, 1.0, 1e-5),
-)
+PLAN = small_plan("cells")
 SAID = Statement("Wang", "Example University", "wang@example.org", "To see " * 280, "EK 17", "none")
 
 

@@ -5,22 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from support.governed import Governed
+from support.governed import Governed, small_plan
 from support.hospitals import STRANGER
 
 from policies.plans import stub
-from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
 
-PLAN = TrainingPlan(
-    study="again",
-    dataset="pictures",
-    model=ModelSpec("small_cnn", (16, 16, 1), 2, {"width": 4}),
-    rounds=2,
-    steps_per_round=1,
-    sample_rate=0.1,
-    learning_rate=0.5,
-    privacy=PrivacySpec(2.0, 1.0, 1e-5),
-)
+PLAN = small_plan("again")
 
 
 @pytest.mark.parametrize("decided", ["pending", "approved", "denied"])

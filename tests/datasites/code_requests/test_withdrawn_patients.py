@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.governed import Governed, governed
+from support.governed import Governed, governed, small_plan
 
 from datasites.assets.store import open_store
 from datasites.assets.withdrawn import Withdrawn
@@ -17,18 +17,8 @@ from datasites.config import DatasiteConfig
 from datasites.prepare import stored_pictures
 from datasites.pysyft.publish import publish_store
 from policies.errors import RequestError
-from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
 
-PLAN = TrainingPlan(
-    study="cells",
-    dataset="pictures",
-    model=ModelSpec("small_cnn", (16, 16, 1), 2, {"width": 4}),
-    rounds=2,
-    steps_per_round=1,
-    sample_rate=0.1,
-    learning_rate=0.5,
-    privacy=PrivacySpec(2.0, 1.0, 1e-5),
-)
+PLAN = small_plan("cells")
 
 
 def withdraw_one_of(north: Governed) -> None:

@@ -73,6 +73,19 @@ def put_back(state: StateFolder, copy: Path) -> StateFolder:
     return StateFolder(copy)
 
 
+def restored_without(
+    side_of: Callable[[StateFolder], Side], state: StateFolder, folder: Path, since: Since, *lost: tuple[str, int]
+) -> tuple[Side, list[str]]:
+    """What is restored from a backup that has not these rounds, (request, round), and the receipts of these."""
+    made = back_up(state, folder / "backups")
+    for request, index in lost:
+        if request not in ledger_of(state).reservations():
+            approve(state, request, study="another")
+        run_round(state, request, index)
+    receipts = [side_of(state).shown.of(request, index) for request, index in lost]
+    return side_of(restore(made.folder, folder / "new", since=since).state), receipts
+
+
 def test_what_was_given_may_be_shown_again_at_any_time(
     state: StateFolder, side_of: Callable[[StateFolder], Side]
 ) -> None:
@@ -206,14 +219,8 @@ def test_a_round_that_was_run_again_before_anybody_saw_it_shows_too(
 def test_what_a_restore_has_charged_in_full_is_no_alarm_and_what_was_lost_after_it_is(
     state: StateFolder, tmp_path: Path, side_of: Callable[[StateFolder], Side]
 ) -> None:
-    made = back_up(state, tmp_path / "backups")
-    run_round(state, "one", 2)
-    approve(state, "two", study="another")
-    run_round(state, "two", 0)
-    before = [side_of(state).shown.of(request, index) for request, index in (("one", 2), ("two", 0))]
-    restored = restore(made.folder, tmp_path / "new", since=Since.UNKNOWN).state
-    there = side_of(restored)
-    for receipt in before:
+    there, receipts = restored_without(side_of, state, tmp_path, Since.UNKNOWN, ("one", 2), ("two", 0))
+    for receipt in receipts:
         there.shown.check(receipt, WHO)
     assert not there.stands_still()
     later = RoundReceipt("three", 0, "b" * 64, datetime.now(UTC).isoformat()).signed(there.shown.seed)
@@ -224,11 +231,9 @@ def test_what_a_restore_has_charged_in_full_is_no_alarm_and_what_was_lost_after_
 def test_a_restore_that_said_that_nothing_was_done_is_found_out(
     state: StateFolder, tmp_path: Path, side_of: Callable[[StateFolder], Side]
 ) -> None:
-    made = back_up(state, tmp_path / "backups")
-    run_round(state, "one", 2)
-    restored = restore(made.folder, tmp_path / "new", since=Since.NOTHING).state
+    there, (receipt,) = restored_without(side_of, state, tmp_path, Since.NOTHING, ("one", 2))
     with pytest.raises(BooksBehind):
-        side_of(restored).shown.check(side_of(state).shown.of("one", 2), WHO)
+        there.shown.check(receipt, WHO)
 
 
 def test_the_newer_folder_mends_it_and_the_copy_itself_knows_not_all(
