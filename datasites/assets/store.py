@@ -123,7 +123,7 @@ def read_store(folder: Path) -> PictureStore:
         StorageUnavailable: The disk does not let them be read now.
     """
     store = open_store(folder)
-    rows = {name: in_memory(array) for name in ROWS if (array := getattr(store, name)) is not None}
+    rows: Any = {name: in_memory(array) for name in ROWS if (array := getattr(store, name)) is not None}
     return replace(store, **rows)
 
 

@@ -93,7 +93,7 @@ class KeptUpdates:
 
     def _read(self, values: np.ndarray, first: int) -> None:
         """Reads values into (n,) float32, from the file's value `first` on: a map would end the process at an error."""
-        left, at = memoryview(values).cast("B"), first * values.itemsize
+        left, at = values.data.cast("B"), first * values.itemsize
         try:
             while left:
                 count = os.preadv(self._file.fileno(), [left], at)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Generic, Self, TypeVar
 
@@ -20,6 +21,7 @@ from researcher import atomic_file
 from researcher.held_folder import FolderLock
 from researcher.hospitals.code_request import CodeRequest
 from researcher.hospitals.federation import Federation
+from researcher.hospitals.hospital import Hospital
 from researcher.studies import decisions
 from researcher.studies.conversation import Conversation
 from researcher.studies.decisions import OnChange
@@ -135,7 +137,7 @@ class Submission(Conversation, Generic[P]):
                     continue
                 try:
                     stub_name = way.name_for(name)
-                    request = self.federation.asked(name, lambda there, of=stub_name: there.submit(self.plan, of))
+                    request = self.federation.asked(name, partial(_submit, plan=self.plan, stub_name=stub_name))
                 except ConfigError:
                     raise
                 except WanwuError as error:
@@ -292,3 +294,7 @@ class Submission(Conversation, Generic[P]):
         roster.look_until(needed, pool, seconds=unreachable_seconds, deadline=deadline)
         decisions.check_enough(len(roster.approved), needed, {**self.left_out_at_submission, **roster.left_out})
         return roster
+
+
+def _submit(hospital: Hospital, *, plan: Plan, stub_name: str) -> CodeRequest:
+    return hospital.submit(plan, stub_name)
