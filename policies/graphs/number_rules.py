@@ -133,6 +133,7 @@ NUMBER_RULES: dict[str, Operator] = {
         between=_condition,
     ),
     "clamp": Operator("x within low and high", _ALIKE, _clamp, attributes={"low": Number(), "high": Number()}),
+    "floor": Operator("the greatest whole number up to x; without a gradient", _ALIKE, _each_number, flat=(0,)),
     "elu": Operator("x, or alpha (exp(x) - 1) below 0", _ALIKE, _each_number, attributes={"alpha": Number(0.0, 100.0)}),
     "gelu": Operator("x times the normal distribution's function", _ALIKE, _each_number, attributes={"tanh": Flag()}),
     "leaky_relu": Operator("x, or slope x below 0", _ALIKE, _each_number, attributes={"slope": Number(0.0, 1.0)}),

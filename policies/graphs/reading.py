@@ -68,10 +68,16 @@ def parsed(text: str, limits: GraphLimits) -> Mapping[str, Any]:
     if not isinstance(text, str):
         raise GraphError(f"A graph must be a text, got {type(text).__name__}.")
     if len(text) > limits.characters:
-        raise GraphError(f"A graph has at most {limits.characters:,} characters, this one has {len(text):,}.")
+        raise GraphError(
+            f"A graph has at most {limits.characters:,} characters, this one has {len(text):,}. Capture a model of "
+            "smaller constants."
+        )
     nodes = text.count('"operator"')
     if nodes > limits.nodes:
-        raise GraphError(f"A graph has at most {limits.nodes:,} nodes, this one has {nodes:,}.")
+        raise GraphError(
+            f"A graph has at most {limits.nodes:,} nodes, this one has {nodes:,}. Capture a network of fewer: a "
+            "recurrent layer has some for each step, so let it take fewer steps."
+        )
     parts, most = sum(text.count(mark) for mark in ",[{"), _PARTS_OF_A_NODE * (limits.nodes + limits.parameters)
     if parts > most:
         raise GraphError(f"A graph's text has at most {most:,} parts, this one has {parts:,}. Capture a smaller model.")

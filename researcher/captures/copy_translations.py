@@ -41,11 +41,11 @@ def _repeat(call: Call) -> Ref:
 def _repeat_interleave(call: Call) -> Ref:
     """Each number again and again, before the next."""
     value, count = call.value("self"), call.plain("repeats")
-    if call.arguments["dim"] is None or call.axis(call.plain("dim"), value) == value.batch:
+    if call.arguments["dim"] is None:
         raise Untranslatable(_PICTURES)
     axis = call.axis(call.plain("dim"), value)
     places = [*value.shape[: axis + 1], 1, *value.shape[axis + 1 :]]
-    batch = value.batch if value.batch is None or value.batch < axis else value.batch + 1
+    batch = value.batch if value.batch is None or value.batch <= axis else value.batch + 1
     wide = [*places[: axis + 1], count, *places[axis + 2 :]]
     return _shaped(call, _expanded(call, _shaped(call, value, (places, batch)), (wide, batch)), call.like)
 

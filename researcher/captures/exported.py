@@ -19,12 +19,21 @@ from torch.export import Dim, ExportedProgram
 from policies.errors import GraphError
 from policies.untrusted_text import shown
 from researcher.captures.composed.places import layer_in, place_in, place_of
+from researcher.captures.composed.written_out import WrittenOut
 from researcher.captures.writer import Ref, pictures
 
 _MOST_BATCH = 4096
 _EXAMPLES = 3
 _BATCH_SYMBOL = re.compile(r"\bs\d+\b")
 _TALKING = ("torch._subclasses.fake_tensor", "torch.fx.experimental.symbolic_shapes", "torch.export._trace")
+_VIEWS = (
+    "; pictures are neither joined nor parted along their axis: give a network each view by itself, or put views "
+    "beside each other with torch.stack((a, b), 1).flatten(0, 1)"
+)
+_HINTS = {
+    "cdist": "; torch.cdist(a, b) is (a[:, None] - b).square().sum(-1).sqrt()",
+    **dict.fromkeys(("chunk(", "split("), _VIEWS),
+}
 
 
 @dataclass(frozen=True)
@@ -101,9 +110,9 @@ def trace_loss(model: nn.Module, inputs: Sequence[Ref]) -> Traced:
 
 def _traced(model: nn.Module, inputs: Sequence[Ref]) -> Traced:
     batch = {0: Dim("batch", min=2, max=_MOST_BATCH)}
-    with silent():
+    with silent(), WrittenOut():
         program = torch.export.export(model, _examples(inputs), dynamic_shapes=(batch,) * len(inputs), strict=False)
-    return _read(program, inputs)
+    return _read(program, inputs, {id(one): name for name, one in model.named_parameters()})
 
 
 def _examples(inputs: Sequence[Ref]) -> tuple[torch.Tensor, ...]:
@@ -124,15 +133,16 @@ def _told(error: Exception, model: nn.Module, inputs: Sequence[Ref]) -> str:
     """Where it was raised, and what it says."""
     frames = list(traceback.walk_tb(error.__traceback__))
     place = place_in(frames, model) or _bound_at(model, inputs) or layer_in(frames, model)
+    at = f" at {place}" if place else ""
     if type(error).__name__ == "GuardOnDataDependentSymNode":
-        return f"{f' at {place}' if place else ''}, where what is done depends on the numbers in the pictures"
+        if any("/torch/distributions/" in frame.f_code.co_filename for frame, _ in frames):
+            return f"{at}, where a distribution looks at its numbers, which validate_args=False keeps it from"
+        return f"{at}, where what is done depends on the numbers in the pictures"
     if str(error).startswith("Constraints violated"):
-        distances = "; torch.cdist(a, b) is (a[:, None] - b).square().sum(-1).sqrt()" if "cdist" in place else ""
-        return (
-            f"{f' at {place}' if place else ''}, which is done in another way for some numbers of pictures{distances}"
-        )
+        hint = next((told for word, told in _HINTS.items() if word in place), "")
+        return f"{at}, which is done in another way for some numbers of pictures{hint}"
     told = _BATCH_SYMBOL.sub("B", str(error).strip().split("\n")[0])
-    return f"{f' at {place}' if place else ''} ({type(error).__name__}: {shown(told, most=300)})"
+    return f"{at} ({type(error).__name__}: {shown(told, most=300)})"
 
 
 @contextlib.contextmanager
@@ -240,7 +250,8 @@ def _returned(program: ExportedProgram) -> str:
     return f"{spec.num_leaves} tensors in a {spec.type.__name__}"
 
 
-def _read(program: ExportedProgram, inputs: Sequence[Ref]) -> Traced:
+def _read(program: ExportedProgram, inputs: Sequence[Ref], first_names: Mapping[int, str]) -> Traced:
+    """What a program holds; a parameter that several modules share has the first of its names everywhere."""
     signature = program.graph_signature
     tensors: dict[str, torch.Tensor] = {}
     parameters: dict[str, str] = {}
@@ -248,7 +259,7 @@ def _read(program: ExportedProgram, inputs: Sequence[Ref]) -> Traced:
     for name, target in signature.inputs_to_parameters.items():
         tensors[name] = state[target].detach()
         if state[target].requires_grad:
-            parameters[name] = target
+            parameters[name] = first_names.get(id(state[target]), target)
     buffers = {**dict(program.named_buffers()), **program.constants}
     for name, target in {**signature.inputs_to_buffers, **signature.inputs_to_lifted_tensor_constants}.items():
         tensors[name] = buffers[target].detach().clone()

@@ -212,13 +212,15 @@ def _pad(call: Call) -> Ref:
             before[axis], after[axis] = max(one, 0), max(other, 0)
     if not any(before) and not any(after):
         return value
-    return call.add("pad", value, before=before, after=after, number=float(number or 0.0))
+    number = min(max(float(number or 0.0), -_FAR), _FAR)  # infinity where the largest number of windows is taken
+    return call.add("pad", value, before=before, after=after, number=number)
 
 
 def _shuffle(operator: str, factor: str) -> Translate:
     return lambda call: call.add(operator, call.value("self"), factor=call.plain(factor))
 
 
+_FAR = 1e30
 _OF_PICTURES = (
     "its index is computed from the pictures. Choose with torch.where, pick by places of topk, sort or argmax with "
     "torch.gather, or give it a constant of whole numbers"

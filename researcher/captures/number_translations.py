@@ -51,8 +51,6 @@ def _multiply(call: Call) -> Ref:
 
 
 def _divide(call: Call) -> Ref:
-    if call.arguments.get("rounding_mode") is not None:
-        raise Untranslatable("it rounds, which has no gradient. Leave rounding_mode out")
     if isinstance(call.arguments["other"], Ref | torch.Tensor):
         return call.add("divide", call.floats("self"), call.floats("other"))
     return call.affine(call.floats("self"), 1 / call.plain("other"), 0)

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import torch
 from torch import nn
+from torch.nn.utils import parametrize
 
 from datasites.training.models.layers import group_norm
 from datasites.training.models.scattering_linear import ScatteringFeatures
@@ -56,7 +57,33 @@ def replace_layers(model: nn.Module, image_shape: tuple[int, int, int]) -> tuple
             kinds[kind] += 1
             if found is not child:
                 setattr(model.get_submodule(name), own, found)
-    return model, _told(kinds)
+    weights = _in_real_numbers(model)
+    many = "weight is" if weights == 1 else "weights are"
+    parts = [f"{weights} complex {many} trained as real and imaginary parts."] if weights else []
+    return model, [*_told(kinds), *parts]
+
+
+class FromParts(nn.Module):
+    """A complex weight by its real and imaginary parts, which are trained."""
+
+    def forward(self, parts: torch.Tensor) -> torch.Tensor:
+        """Of real numbers, (..., 2), complex ones, (...)."""
+        return torch.view_as_complex(parts)
+
+    def right_inverse(self, weight: torch.Tensor) -> tuple[torch.Tensor]:
+        """The parts, (..., 2), of complex numbers."""
+        return (torch.view_as_real(weight).contiguous(),)
+
+
+def _in_real_numbers(model: nn.Module) -> int:
+    """Complex weights as their parts, in place; how many."""
+    count = 0
+    for module in list(model.modules()):
+        for name, weight in list(module.named_parameters(recurse=False)):
+            if weight.is_complex() and weight.requires_grad:
+                parametrize.register_parametrization(module, name, FromParts(), unsafe=True)
+                count += 1
+    return count
 
 
 def _told(kinds: Counter[str]) -> list[str]:

@@ -14,14 +14,16 @@ from policies.errors import GraphError
 from policies.graphs.graph import Graph
 from policies.untrusted_text import shown
 from researcher.captures.chosen.every import COMPOSED, TRANSLATIONS
+from researcher.captures.chosen.rounded import towards_0
 from researcher.captures.chosen.written import VIEWS, Shared
+from researcher.captures.complexes.pairs import COMPLEX_TOO, in_parts, is_complex
 from researcher.captures.composed.advice import ADVICE
 from researcher.captures.composed.compared import as_numbers, settle
-from researcher.captures.composed.places import place_of, source_of
+from researcher.captures.composed.places import name_of, place_of, source_of
 from researcher.captures.composed.rows import repeated, spread
 from researcher.captures.exported import Traced, size_of
 from researcher.captures.translated import Call, Later, Repeated, Untold, Untranslatable
-from researcher.captures.writer import Operand, Ref, Writer
+from researcher.captures.writer import Operand, Pair, Ref, Writer
 
 _SAME = {
     "alias", "clone", "contiguous", "dropout", "dropout_", "feature_dropout", "lift_fresh_copy", "type_as", "to",
@@ -95,7 +97,7 @@ class Translation:
 
     def _within(self, node: fx.Node) -> Operand:
         """A part under `torch.no_grad()`, or where autocast is off: its nodes in its place."""
-        name = _name(node)
+        name = name_of(node)
         parts = [place for place, one in enumerate(node.args) if isinstance(one, fx.Node) and one.op == "get_attr"]
         if name not in (_WITHOUT_GRADIENTS, _OTHER_PRECISION) or len(parts) != 1:
             self._refuse(node, "it calls a part of the network as a function. Write it out")
@@ -138,7 +140,7 @@ class Translation:
         return tensor
 
     def _translated(self, node: fx.Node) -> Operand:
-        name = _name(node)
+        name = name_of(node)
         if name == "getitem":
             return self._item(node)
         sizes = not isinstance(node.target, torch._ops.OpOverload) or name.startswith("sym_")
@@ -148,9 +150,9 @@ class Translation:
         if name.startswith(_RANDOM):
             self._refuse(node, "it draws random numbers. Private training adds noise of its own; take it out")
         arguments = self._spread(node, name, arguments)
-        tensors = [one for one in _flat(arguments.values()) if isinstance(one, Ref | torch.Tensor)]
+        tensors = [one for one in _flat(arguments.values()) if isinstance(one, Ref | Pair | torch.Tensor)]
         in_place = name.endswith("_") and not name.endswith("__") and name != "detach_"
-        if not any(isinstance(one, Ref) for one in tensors):
+        if not any(isinstance(one, Ref | Pair) for one in tensors):
             if in_place or name in VIEWS:
                 self._shared.view(node, name, arguments)
             return self._constant(node, arguments)
@@ -172,21 +174,25 @@ class Translation:
         self._writer.source = source_of(node)
         if name == "scaled_dot_product_attention" and arguments.get("dropout_p"):
             self._tell_of_dropout(node)
-        translate = TRANSLATIONS.get(name)
-        if translate is None and name not in _SAME:
-            self._refuse(node, ADVICE.get(name, "it has no rule; docs/ref-graph-operators.md lists what has one"))
         value = node.meta["val"]
         like = size_of(value, node) if isinstance(value, torch.Tensor) else None
         parts = [size_of(one, node) for one in value] if isinstance(value, list | tuple) else []
         dtype = (value[0] if parts else value).dtype
         before, call = self._writer.count, Call(self._writer, arguments, like, parts, dtype)
+        complex_too = dtype.is_complex or name in COMPLEX_TOO or any(map(is_complex, arguments.values()))
+        translate = TRANSLATIONS.get(name)
+        if not complex_too and translate is None and name not in _SAME:
+            self._refuse(node, ADVICE.get(name, "it has no rule; docs/ref-graph-operators.md lists what has one"))
         try:
-            found = translate(call) if translate else self._same(node, name, call)
-            if translate:
-                settle(call, name, found, of_floats=any(map(_is_floats, node.all_input_nodes)))
+            if complex_too and name not in ("detach", "detach_"):
+                found = in_parts(call, name)
+            else:
+                found = translate(call) if translate else self._same(node, name, call)
+                if translate:
+                    settle(call, name, found, of_floats=any(map(_is_floats, node.all_input_nodes)))
         except Untranslatable as error:
             self._refuse(node, str(error))
-        if name in COMPOSED and self._writer.count - before > 1:
+        if (complex_too or name in COMPOSED) and self._writer.count - before > 1:
             self._several[name] += 1
         return found
 
@@ -196,12 +202,18 @@ class Translation:
             return self._stopped(value)
         if "dropout" in name and arguments.get("p") and arguments.get("train", arguments.get("training", True)):
             self._tell_of_dropout(node)
-        return as_numbers(call, value, node.args[0].meta["val"].dtype)  # type: ignore[union-attr]
+        source: torch.dtype = node.args[0].meta["val"].dtype  # type: ignore[union-attr]
+        of_floats = isinstance(value, Ref) and not value.truth and source.is_floating_point
+        if of_floats and call.dtype in (torch.int32, torch.int64):
+            return towards_0(call, value)
+        return as_numbers(call, value, source)
 
     def _stopped(self, value: Operand) -> Operand:
         """A value that no gradient passes, where one would."""
         if isinstance(value, list):
             return [self._stopped(one) for one in value]
+        if isinstance(value, Pair):
+            return Pair(*map(self._stopped, value.parts))
         if not isinstance(value, Ref) or not value.trained:
             return value
         found = self._writer.add("without_gradient", [value], (list(value.shape), value.batch))
@@ -226,9 +238,9 @@ class Translation:
         if any(_is_symbol(one) for one in _flat(arguments.values())):
             sized = fx.node.map_arg(node.args, self._value), fx.node.map_arg(node.kwargs, self._value)
             try:
-                return repeated(node, _name(node), arguments, *sized)
+                return repeated(node, name_of(node), arguments, *sized)
             except Untranslatable as error:
-                self._refuse(node, ADVICE.get(_name(node), str(error)))
+                self._refuse(node, ADVICE.get(name_of(node), str(error)))
         given: Any = fx.node.map_arg(node.args, self._known.__getitem__)
         named: Any = fx.node.map_arg(node.kwargs, self._known.__getitem__)
         function: Any = node.target
@@ -274,12 +286,6 @@ class Translation:
 
     def _refuse(self, node: fx.Node, why: str) -> NoReturn:
         raise GraphError(f"{place_of(node)} is refused: {why}.")
-
-
-def _name(node: fx.Node) -> str:
-    if isinstance(node.target, torch._ops.OpOverload):
-        return str(node.target._schema.name.split("::")[-1])
-    return str(getattr(node.target, "__name__", node.target))
 
 
 def _flat(values: Any) -> list[Operand]:

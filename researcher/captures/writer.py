@@ -12,7 +12,7 @@ import torch
 from policies.graphs.graph import PICTURES, Constant, Graph, Node
 from policies.graphs.operators import OPERATORS
 
-Operand = Any  # what a traced value is known as: a `Ref`, a tensor that is constant, a list of them, or a plain value
+Operand = Any  # what a traced value is known as: a `Ref`, a `Pair`, a constant tensor, a list of them, or a plain value
 
 _FAR = 1e30
 
@@ -44,6 +44,31 @@ class Ref:
     def sizes(self) -> list[Any]:
         """The shape as a graph's text has it."""
         return spelled(self.shape, self.batch)
+
+
+class Pair:
+    """A complex value, known as its two parts; no graph has one.
+
+    Args:
+        real: The real part, a value or a constant.
+        imaginary: The imaginary part, of the same shape.
+    """
+
+    def __init__(self, real: Operand, imaginary: Operand) -> None:
+        self.parts = real, imaginary
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths; that of the pictures' axis for one picture."""
+        return tuple(self.parts[0].shape)
+
+    @property
+    def batch(self) -> int | None:
+        """The axis of the pictures, or None."""
+        for part in self.parts:
+            if isinstance(part, Ref) and part.batch is not None:
+                return part.batch
+        return None
 
 
 class Writer:

@@ -55,6 +55,13 @@ class Network(nn.Module):
         return self.head(self.line(self, self.stem(pictures)).flatten(1))
 
 
+def refusable(line: Line) -> Network:
+    """A network of a line that is carried out while it is traced alone, whatever it makes of a batch."""
+    network = Network(lambda n, m: m)
+    network.line = lambda n, m: line(n, m).flatten(1)[:, :1].expand(-1, 192)
+    return network
+
+
 def tokens(m: torch.Tensor) -> torch.Tensor:
     """Maps as positions, (B, 48, 4)."""
     return m.flatten(2).transpose(1, 2)

@@ -19,7 +19,7 @@ _PLAIN = (
     *("softplus", "tanh"),
 )
 
-_COMPARED, _STOPPED = ("at_least", "equal", "greater"), ("without_gradient",)
+_COMPARED, _STOPPED = ("at_least", "equal", "greater"), ("floor", "without_gradient")
 
 
 def weighted(graph: Graph, seed: int) -> GraphModel:

@@ -160,6 +160,7 @@ FUNCTIONS: dict[str, Function] = {
     "error_function": _each(torch.erf),
     "exponential": _each(torch.exp),
     "flip": lambda a, inputs: inputs[0].flip(a["axes"]),
+    "floor": _each(torch.floor),
     "gelu": lambda a, inputs: F.gelu(inputs[0], approximate="tanh" if a["tanh"] else "none"),
     "greater": _compared(torch.gt),
     "group_norm": _group_norm,

@@ -9,7 +9,7 @@ from policies.plans.kinds import Plan
 from policies.versions.releases import Minor, Release, told
 
 _OPERATORS: dict[str, Minor] = dict.fromkeys(
-    ("at_least", "choose", "cosine", "equal", "error_function", "greater", "sine", "without_gradient"), (0, 3)
+    ("at_least", "choose", "cosine", "equal", "error_function", "floor", "greater", "sine", "without_gradient"), (0, 3)
 )
 
 

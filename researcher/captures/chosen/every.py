@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from researcher.captures.chosen.angles import ANGLES
 from researcher.captures.chosen.bounded import BOUNDED
+from researcher.captures.chosen.gammas import GAMMAS
 from researcher.captures.chosen.picked import PICKED
 from researcher.captures.chosen.ranked import RANKED
+from researcher.captures.chosen.rounded import ROUNDED
+from researcher.captures.chosen.sampled import SAMPLED
 from researcher.captures.chosen.written import WRITTEN
 from researcher.captures.composed.compared import CHOSEN, COMPARED
 from researcher.captures.composed.functions import FUNCTIONS
@@ -22,9 +26,13 @@ from researcher.captures.translated import Translate
 
 TRANSLATIONS: dict[str, Translate] = {
     **NUMBERS, **FUNCTIONS, **LAYERS, **PRODUCTS, **MOVES, **COPIES, **WINDOWS, **PARTS, **FILLED, **RECURRENT,
-    **COMPARED, **CHOSEN, **BOUNDED, **RANKED, **PICKED, **WRITTEN, **TABLES,
+    **COMPARED, **CHOSEN, **BOUNDED, **RANKED, **PICKED, **WRITTEN, **TABLES, **ANGLES, **GAMMAS, **ROUNDED, **SAMPLED,
 }  # fmt: skip
 COMPOSED = {
+    *ANGLES,
+    *GAMMAS,
+    *ROUNDED,
+    *SAMPLED,
     *CHOSEN,
     *FUNCTIONS,
     *BOUNDED,

@@ -140,12 +140,20 @@ def _middle_of_all(call: Call) -> Operand:
     return _middle(call) if "dim" in call.arguments else _own_axis(call, call.value("self"))
 
 
-def _share(call: Call) -> Ref:
+def _shares(call: Call) -> Ref:
+    """For one share its number; for several theirs, along a new first axis."""
+    share = call.arguments["q"]
+    if not isinstance(share, torch.Tensor) or share.dim() == 0:
+        return _share(call, float(share) if isinstance(share, torch.Tensor) else call.plain("q"), call.like)
+    shape, batch = call.like
+    one: Like = shape[1:], None if batch is None else batch - 1
+    each = [shaped(call, _share(call, part, one), [1, *one[0]], batch) for part in share.tolist()]
+    return call.add("concatenate", *each, axis=0) if len(each) > 1 else each[0]
+
+
+def _share(call: Call, share: float, like: Like) -> Ref:
     """A number with a share of the others below it; between two, in proportion, as torch has it by default."""
-    value, share = call.value("self"), call.arguments["q"]
-    share = float(share) if isinstance(share, torch.Tensor) and share.dim() == 0 else call.plain("q")
-    if not isinstance(share, float):
-        raise Untranslatable("it gives several shares at once. Give it one number q at a time")
+    value = call.value("self")
     axis = _own_axis(call, value)
     place = share * (value.shape[axis] - 1)
     low = min(int(place), value.shape[axis] - 1)
@@ -155,11 +163,12 @@ def _share(call: Call) -> Ref:
     if kind not in ("linear", "lower", "higher", "midpoint"):
         raise Untranslatable("it takes the nearest of two numbers. Use interpolation='linear'")
     rank = ranks(call, value, axis, falling=False)
-    found = shaped(call, _of_rank(call, value, axis, rank, torch.tensor([float(low)]))[0], *call.like)
+    found = shaped(call, _of_rank(call, value, axis, rank, torch.tensor([float(low)]))[0], *like)
     if not part:
         return found
-    above = shaped(call, _of_rank(call, value, axis, rank, torch.tensor([low + 1.0]))[0], *call.like)
-    return call.add("add", call.affine(found, 1 - part, 0), call.affine(above, part, 0))
+    above = shaped(call, _of_rank(call, value, axis, rank, torch.tensor([low + 1.0]))[0], *like)
+    both = call.affine(found, 1 - part, 0, like=like), call.affine(above, part, 0, like=like)
+    return call.add("add", *both, like=like)
 
 
 def place_of_the_first(call: Call, value: Ref, axis: int, operator: str, like: Like) -> Ref:
@@ -206,7 +215,7 @@ RANKED: dict[str, Translate] = {
     "max": _with_place("largest", "maximum"),
     "median": _middle_of_all,
     "min": _with_place("smallest", "minimum"),
-    "quantile": _share,
+    "quantile": _shares,
     "sort": _sorted,
     "topk": _top,
 }

@@ -15,14 +15,15 @@ from torch import fx
 from researcher.captures.composed.compared import CHOSEN, as_numbers, filling
 from researcher.captures.composed.rows import spread
 from researcher.captures.translated import Call, Like, Repeated, Translate, Untranslatable, shape_of
-from researcher.captures.writer import Operand, Ref, Writer, spelled
+from researcher.captures.writer import Operand, Pair, Ref, Writer, spelled
 
 VIEWS = {
     "alias", "alpha_dropout", "broadcast_tensors", "chunk", "contiguous", "detach", "detach_", "diagonal",
     "dropout", "einsum", "expand", "expand_as", "feature_alpha_dropout", "feature_dropout", "flatten", "moveaxis",
     "movedim", "mT", "narrow", "numpy_T", "permute", "reshape", "reshape_as", "select", "slice", "split",
     "split_with_sizes", "squeeze", "swapaxes", "swapdims", "t", "tensor_split", "to", "transpose", "type_as",
-    "unbind", "unflatten", "unfold", "unsqueeze", "view", "view_as",
+    "unbind", "unflatten", "unfold", "unsqueeze", "view", "view_as", "_conj", "imag", "real", "view_as_complex",
+    "view_as_real",
 }  # fmt: skip
 _OF_LISTS = {"broadcast_tensors", "einsum"}  # which may show the numbers of each value that they are given
 _ELSEWHERE = "it writes into a value of which an earlier view is read afterwards. Make that view after what is written"
@@ -82,9 +83,9 @@ class Shared:
             return
         self.join(node, base)
         value = arguments.get("self")
-        if name in ("select", "slice") and isinstance(value, Ref | torch.Tensor):
+        if name in ("select", "slice") and isinstance(value, Ref | Pair | torch.Tensor):
             axis, size = arguments["dim"] % len(value.shape), value.shape[arguments["dim"]]
-            batch = value.batch if isinstance(value, Ref) else None
+            batch = None if isinstance(value, torch.Tensor) else value.batch
             if name == "select":
                 start = arguments["index"] % size
                 self._parts[node] = Part(base, axis, range(start, start + 1))
@@ -125,9 +126,13 @@ class Shared:
             self._parts[node] = self._parts[written]
 
 
-def _with_part(writer: Writer, base: Operand, part: Part, value: Operand) -> Ref:
+def _with_part(writer: Writer, base: Operand, part: Part, value: Operand) -> Operand:
     """A value with some numbers along an axis in the place of its own."""
-    base = spread(writer, base) if isinstance(base, Repeated) else writer.read(base)
+    base = spread(writer, base) if isinstance(base, Repeated) else base
+    if isinstance(base, Pair) or (isinstance(base, torch.Tensor) and base.is_complex()):
+        halves = zip(_parts(base), _parts(value), strict=True)
+        return Pair(*(_with_part(writer, one, part, other) for one, other in halves))
+    base = writer.read(base)
     shape, batch = list(base.shape), base.batch
     if not part.places and part.axis == batch:  # all pictures
         return writer.read(value)
@@ -151,6 +156,11 @@ def _with_part(writer: Writer, base: Operand, part: Part, value: Operand) -> Ref
         found = writer.add("take", [beside_it, index], (shape, batch), axis=part.axis)
     found.truth = truth
     return found
+
+
+def _parts(value: Operand) -> tuple[Operand, Operand]:
+    """Both parts of a complex value."""
+    return value.parts if isinstance(value, Pair) else (value.real.contiguous(), value.imag.contiguous())
 
 
 def _piece(writer: Writer, base: Ref, axis: int, start: int, stop: int) -> Ref:
@@ -181,7 +191,7 @@ def _of_axes(call: Call, value: Operand) -> Operand:
     return value if isinstance(value, Ref) else value.reshape([1] * len(call.like[0]))
 
 
-def _in_place_of(call: Call) -> Ref:
+def _in_place_of(call: Call) -> Operand:
     """`select_scatter` and `slice_scatter`: a part of a value in another's place."""
     value = call.value("self")
     axis = call.axis(call.plain("dim"), value)

@@ -33,7 +33,8 @@ def place_in(frames: Iterable[tuple[FrameType, int]], model: nn.Module) -> str:
     entered, place = False, ""
     for frame, line in frames:
         module = _owner(frame)
-        entered = entered or module is model
+        # torch traces a copy, of a class of that name, where modules have several names
+        entered = entered or module is model or type(module).__name__ == type(model).__name__
         file = frame.f_code.co_filename
         if entered and isinstance(module, nn.Module) and not file.startswith(_TORCH) and not _is_ours(file):
             written = f"{Path(file).name}:{line}: {linecache.getline(file, line).strip()}"
@@ -91,6 +92,13 @@ def source_of(node: fx.Node) -> str:
         file, line, text = frames[-1]
         written = f"{file.replace(chr(92), '/').rsplit('/', 1)[-1]}:{line}: {text.strip()}"
     return shown(", ".join(part for part in (path, written) if part), most=MOST_SOURCE_CHARACTERS)
+
+
+def name_of(node: fx.Node) -> str:
+    """The name of the function that a node calls, of torch's operators without their overload."""
+    if isinstance(node.target, torch._ops.OpOverload):
+        return str(node.target._schema.name.split("::")[-1])
+    return str(getattr(node.target, "__name__", node.target))
 
 
 def place_of(node: fx.Node) -> str:

@@ -10,7 +10,7 @@ from torch import fx
 
 from researcher.captures.exported import size_of
 from researcher.captures.translated import Call, Like, Repeated, Translate, Untranslatable
-from researcher.captures.writer import Operand, Ref, Writer, spelled
+from researcher.captures.writer import Operand, Pair, Ref, Writer, spelled
 
 ROWS = (
     "it makes a value of as many rows as the batch has pictures, in another way than alike for each. Let broadcasting "
@@ -40,22 +40,25 @@ def repeated(node: fx.Node, name: str, arguments: Mapping[str, Operand], given: 
     function: Any = node.target
     one = function(*_for_one(given), **_for_one(named))
     shape, batch = size_of(node.meta["val"], node)
-    told = one.is_floating_point() or one.dtype == torch.bool or name == "expand"
+    told = one.is_floating_point() or one.is_complex() or one.dtype == torch.bool or name == "expand"
     if batch is None or list(one.shape) != shape or not told:
-        raise Untranslatable(ROWS)
-    base = arguments.get("self")
-    if isinstance(base, torch.Tensor) and name in ("expand", "repeat") and shape[batch] != 1:
         raise Untranslatable(ROWS)
     return Repeated(one, batch)
 
 
-def spread(writer: Writer, value: Repeated) -> Ref:
+def spread(writer: Writer, value: Repeated) -> Ref | Pair:
     """The same numbers for each picture, as a value of the graph.
 
     Raises:
         Untranslatable: They are no numbers to compute with.
     """
     one, batch = value.one, value.batch
+    if one.is_complex():
+        return Pair(*(_expanded(writer, part, batch) for part in (one.real, one.imag)))
+    return _expanded(writer, one, batch)
+
+
+def _expanded(writer: Writer, one: torch.Tensor, batch: int) -> Ref:
     truth = one.dtype == torch.bool
     if not one.is_floating_point() and not truth:
         raise Untranslatable(ROWS)
@@ -77,7 +80,7 @@ def _filled(number: float | None) -> Translate:
     def translate(call: Call) -> Operand:
         fill = call.plain("fill_value") if number is None else number
         like: Like = call.like
-        if call.dtype not in (torch.float32, torch.bool):
+        if call.dtype not in (torch.float32, torch.complex64, torch.bool):
             raise Untranslatable(ROWS)
         one = torch.full(like[0], fill, dtype=call.dtype)
         return one if like[1] is None else Repeated(one, like[1])

@@ -47,7 +47,13 @@ def mapped(call: Call, value: Ref, axis: int, table: torch.Tensor) -> Ref:
         )
     order = [number for number in range(len(shape)) if number != axis] + [axis]
     turned = _turned(call, value, order)
-    made = call.add("linear", turned, table.float(), like=([*turned.shape[:-1], len(table)], turned.batch))
+    made_like: Like = [*turned.shape[:-1], len(table)], turned.batch
+    if batch is None:  # a parameter, as a table of positions in another size
+        flat = shaped(call, turned, [math.prod(turned.shape[:-1]), turned.shape[-1]], None)
+        made = call.add("matmul", flat, table.float().t().contiguous(), like=([flat.shape[0], len(table)], None))
+        made = shaped(call, made, *made_like)
+    else:
+        made = call.add("linear", turned, table.float(), like=made_like)
     return _turned(call, made, [order.index(number) for number in range(len(shape))])
 
 

@@ -170,17 +170,29 @@ def _laid_out(call: Call) -> Ref:
 
 def _differences(call: Call) -> Ref:
     """Of neighbours along an axis."""
-    value = call.value("self")
+    value = call.writer.read(call.floats("self"))
     axis = call.axis(call.plain("dim"), value)
     if axis == value.batch:
         raise Untranslatable(_APART)
-    if call.plain("n") != 1 or call.arguments["prepend"] is not None or call.arguments["append"] is not None:
-        raise Untranslatable("it takes differences again, or of more than its value. Take them once")
-    size = value.shape[axis]
-    after, before = (
-        call.add("slice", value, axis=axis, start=start, stop=start + size - 1, step=1) for start in (1, 0)
-    )
-    return call.add("subtract", after, before)
+    beside = [call.writer.read(call.floats(n)) for n in ("prepend", "append") if call.arguments[n] is not None]
+    if beside:
+        parts = [*beside[: int(call.arguments["prepend"] is not None)], value]
+        parts += beside[len(parts) - 1 :]
+        batch = call.like[1]
+        sizes = [sum(one.shape[axis] for one in parts) if n == axis else own for n, own in enumerate(value.shape)]
+        if any(one.batch != batch for one in parts):
+            raise Untranslatable(
+                "it puts a constant beside values of pictures. Expand it over them before, as zeros_like"
+            )
+        value = call.add("concatenate", *parts, like=(sizes, batch), axis=axis)
+    for _ in range(call.plain("n")):
+        size = value.shape[axis] - 1
+        like: Like = [size if n == axis else own for n, own in enumerate(value.shape)], value.batch
+        after, before = (
+            call.add("slice", value, like=like, axis=axis, start=start, stop=start + size, step=1) for start in (1, 0)
+        )
+        value = call.add("subtract", after, before, like=like)
+    return value
 
 
 def _channel_shuffle(call: Call) -> Ref:

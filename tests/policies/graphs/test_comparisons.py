@@ -65,7 +65,12 @@ def test_what_a_graph_has_a_gradient_of_does_not_go_through_comparisons() -> Non
     compared = {f"node:{n}" for n, node in enumerate(graph.nodes) if node.operator in COMPARISONS}
     into = {name for node in graph.nodes if node.operator not in ("choose", *COMPARISONS) for name in node.inputs}
     assert compared & reached <= into  # a comparison is reached where it is computed with, and nothing behind it
-    assert {name for name, one in OPERATORS.items() if one.flat} == {*COMPARISONS, "choose", "without_gradient"}
+    assert {name for name, one in OPERATORS.items() if one.flat} == {
+        *COMPARISONS,
+        "choose",
+        "floor",
+        "without_gradient",
+    }
 
 
 @pytest.mark.parametrize("place", [0, 1])

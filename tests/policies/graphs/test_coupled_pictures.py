@@ -293,6 +293,16 @@ COUPLED: dict[str, tuple[Coupling, str]] = {
         lambda b, v: b.add("equal", _across(b, v), b.add("reshape", v["f"], shape=[["B", 1], 1, 8]), source=SOURCE),
         "lie on different axes",
     ),
+    "rounded pictures as an index": (
+        lambda b, v: b.add("take", b.parameter("table", 9, 8), b.add("floor", v["f"]), axis=0, source=SOURCE),
+        "constant of whole numbers",
+    ),
+    "the whole numbers of another picture": (
+        lambda b, v: b.add(
+            "add", b.add("floor", _across(b, v)), b.add("reshape", v["f"], shape=[["B", 1], 1, 8]), source=SOURCE
+        ),
+        "lie on different axes",
+    ),
     "windows of a picture against pictures": (both("greater", "w", "f"), "must have length 1 there"),
     "a bound for each of four pictures": (
         lambda b, v: b.add("at_least", v["f"], b.constant("float32", (4, 8), [0.5] * 32), source=SOURCE),

@@ -157,7 +157,7 @@ REFUSED: dict[str, tuple[Line, str]] = {
     "above the batch size": (lambda n, m: m * (m > m.shape[0]), "computes with the batch size"),
     "a comparison that is infinite": (lambda n, m: m * (m > -torch.inf), "a number that no graph can hold"),
     "bits of whole numbers": (lambda n, m: m * ((m > 0).int() & 1), "bits of whole numbers"),
-    "rounded": (lambda n, m: m * m.long(), "whole numbers of others"),
+    "rounded to bytes": (lambda n, m: m * m.to(torch.int8), "whole numbers of others"),
     "truth values added": (lambda n, m: m * ((m > 0) + (m < 1)), r"with truth values.*\.float\(\)"),
     "another precision": (lambda n, m: m * (m > 0).double(), "torch.float64"),
     "a part that is written": (lambda n, m: _halves(m), "index is computed from the pictures"),

@@ -618,14 +618,6 @@ class Noisy(Looped):
         return self.head(x.mean((2, 3)))
 
 
-class Spectral(Looped):
-    """Filters in the frequencies."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = torch.fft.irfft2(torch.fft.rfft2(self.stem(x)) * 0.5)
-        return self.head(x.mean((2, 3)))
-
-
 class Picking(Looped):
     """Takes the numbers above a bound, however many they are."""
 
@@ -664,7 +656,6 @@ REFUSED: dict[str, tuple[type[nn.Module], str]] = {
     "a moving average": (Remembering, r"self.average"),
     "NumPy": (OutsideTorch, r"torch.from_numpy\(x.detach\(\).numpy\(\) \* 2\)"),
     "noise": (Noisy, r"torch.randn_like\(x\).*draws random numbers"),
-    "frequencies": (Spectral, r"torch.fft.irfft2.*complex numbers"),
     "numbers above a bound": (Picking, r"x\[x > 0\].mean\(\)"),
     "an order of pictures": (Ranking, r"argsort\(dim=0\).*numbers of different pictures"),
     "two results": (Pairs, "2 tensors in a tuple"),

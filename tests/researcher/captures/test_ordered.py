@@ -324,9 +324,9 @@ REFUSED: dict[str, tuple[Line, str]] = {
         lambda n, m: m.index_add(0, torch.tensor([0, 1]), m[:2]),
         "pictures",
     ),
-    "places of its own for each picture": (
-        lambda n, m: F.grid_sample(m, m[:, :2].permute(0, 2, 3, 1).tanh(), align_corners=False),
-        "by numbers of its own",
+    "places of its own for each picture, by cubes": (
+        lambda n, m: F.grid_sample(m, m[:, :2].permute(0, 2, 3, 1).tanh(), mode="bicubic", align_corners=False),
+        "Use mode='bilinear'",
     ),
     "a place named twice": (
         lambda n, m: flat(m).scatter(2, flat(m).argmax(2, keepdim=True).expand(-1, -1, 3), flat(m)[:, :, :3]),
@@ -353,10 +353,7 @@ REFUSED: dict[str, tuple[Line, str]] = {
         lambda n, m: F.interpolate(m, size=(40, 40)).flatten(2).sort(2)[0],
         "orders 1,600 numbers.*up to 1,024 have room",
     ),
-    "rounded": (lambda n, m: m.frac(), "in steps, which have no gradient"),
     "matrices": (lambda n, m: torch.linalg.svdvals(m[..., :4, :4] + torch.eye(4)), "takes matrices apart"),
-    "angles": (lambda n, m: torch.atan2(m, m.flip(3)), "angles have no rule"),
-    "complex numbers": (lambda n, m: torch.complex(m, m.flip(3)).abs(), "complex numbers"),
     "numbers that a mask names": (lambda n, m: m.masked_select(m > 0).mean() * m, "depends on the numbers"),
     "torch.func": (lambda n, m: torch.func.vmap(lambda one: one.tanh())(m), "without torch.func"),
 }

@@ -20,18 +20,17 @@ HERE = "captures.py:"  # the line that calls the one that is refused
 
 REFUSED: dict[str, tuple[Line, str]] = {
     "another precision": (lambda n, m: with_autocast(m), "another precision"),
-    "steps": (lambda n, m: m.round(), "in steps, which have no gradient"),
+    "bytes": (lambda n, m: m * m.to(torch.uint8), "whole numbers of others"),
     "numbers of the batch size": (lambda n, m: m + m.new_full((m.shape[0], 1, 1, 1), m.shape[0]), "batch size"),
     "numbers of the batch size, of nothing": (lambda n, m: m + torch.full((m.shape[0], 1, 1, 1), m.shape[0]), "rows"),
-    "other rows for each picture": (lambda n, m: m + torch.arange(m.shape[0])[:, None, None, None] * 1.0, "rows"),
+    "other rows for each picture": (
+        lambda n, m: m + torch.arange(m.shape[0])[:, None, None, None] * 1.0,
+        "numbers the pictures",
+    ),
     "random rows": (lambda n, m: m * m.new_empty(m.shape[0], 1, 1, 1).bernoulli_(0.5), "something else fills"),
     "a mask for each picture": (
         lambda n, m: of_itself(n, m, key_padding_mask=m[:, 0].flatten(1) > 0)[0],
         "same for all",
-    ),
-    "three values of einsum": (
-        lambda n, m: torch.einsum("bchw,bchw,bchw->bc", m, m, m),
-        "two at a time|cannot be traced",
     ),
     "a diagonal": (lambda n, m: torch.einsum("bchh->bc", m[..., :6, :]), "different letters"),
     "products of all pictures": (
@@ -65,7 +64,11 @@ REFUSED: dict[str, tuple[Line, str]] = {
         ).reshape(m.shape[0], -1),
         "kernel of its own for each picture",
     ),
-    "complex numbers": (lambda n, m: torch.fft.rfft2(m).abs(), "complex numbers"),
+    "transforms over pictures": (lambda n, m: torch.fft.fft(m, dim=0).abs(), "transforms over the pictures"),
+    "transforms over all axes": (lambda n, m: torch.fft.fftn(m).abs(), "transforms over the pictures"),
+    "moved round with pictures": (lambda n, m: torch.fft.fftshift(m), "moves the pictures of a batch round"),
+    "complex tangents": (lambda n, m: torch.fft.fft(m).tanh().abs(), "compute the rest of their real and imaginary"),
+    "complex numbers of other precision": (lambda n, m: m * m.to(torch.complex128).real.float(), "complex128"),
     "the middle of what is a number": (lambda n, m: m.flatten(2).nanmedian(-1)[0], "Use sort, topk, median"),
     "picked over pictures": (lambda n, m: m + m[[0, 1], [1, 0]].mean(), "over the pictures"),
 }

@@ -88,6 +88,7 @@ CASES: list[tuple[str, dict[str, Any], tuple[Numbers, ...], Numbers]] = [
     ("error_function", {}, (X,), erf(X)),
     ("exponential", {}, (X,), math.e**X),
     ("flip", {"axes": (1, 3)}, (X,), X[:, [3, 2, 1, 0]][..., [4, 3, 2, 1, 0]]),
+    ("floor", {}, (X,), (X.int() - (X.int() > X).int()).to(X.dtype)),
     ("gelu", {"tanh": False}, (X,), X * (1 + erf(X / 2**0.5)) / 2),
     ("gelu", {"tanh": True}, (X,), X * (1 + torch.tanh((2 / math.pi) ** 0.5 * (X + 0.044715 * X**3))) / 2),
     ("hard_sigmoid", {}, (4 * X,), ((4 * X + 3) / 6).clamp(0, 1)),

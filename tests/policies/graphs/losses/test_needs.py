@@ -8,7 +8,7 @@ import pytest
 from support.graphs import Builder, comparing, small_graph
 
 from policies.errors import VersionMismatch
-from policies.graphs.graph import Graph
+from policies.graphs.graph import PICTURES, Graph
 from policies.graphs.losses.loss_graph import LABEL, OUTPUT, LossGraph
 from policies.graphs.losses.needs import check_operators
 from policies.graphs.losses.own_loss import objective_of
@@ -31,6 +31,14 @@ def test_a_comparison_needs_the_release_that_it_came_with() -> None:
         check_operators(one, NEW, "north")
         with pytest.raises(VersionMismatch, match=r"'north' runs Wanwu 0\.2\.4.* needs 0\.3.*operator at_least"):
             check_operators(one, OLD, "north")
+
+
+def test_a_whole_number_needs_it_too() -> None:
+    b = Builder()
+    pooled = b.add("mean", b.convolution(PICTURES, "stem", 3, 8), axes=[2, 3], keep=False)
+    b.linear(b.add("subtract", pooled, b.add("floor", pooled)), "head", 8, 4)
+    with pytest.raises(VersionMismatch, match="operator floor"):
+        check_operators(plan_of(b.graph()), OLD, "north")
 
 
 def test_graphs_and_models_that_an_older_hospital_knows_need_nothing() -> None:
