@@ -131,7 +131,8 @@ def ordering() -> Graph:
     chosen = b.add("sum", b.add("choose", second, rows, zero), axes=[2], keep=False)
     spread = b.add("variance", maps, axes=[2, 3], keep=False, correction=1)
     weight = b.add("sigmoid", b.add("mean", maps, axes=[2, 3], keep=False))
-    b.linear(b.add("add", spread, b.add("multiply", b.add("without_gradient", weight), chosen)), "head", 8, 4)
+    whole = b.add("add", chosen, b.add("floor", b.add("affine", chosen, factor=3.0, offset=0.5)))
+    b.linear(b.add("add", spread, b.add("multiply", b.add("without_gradient", weight), whole)), "head", 8, 4)
     return b.graph()
 
 
