@@ -24,11 +24,6 @@ _MASKED = -1e4
 
 def _conv2d(call: Call) -> Ref:
     value, weight = call.value("input"), call.value("weight")
-    if isinstance(call.arguments["groups"], torch.SymInt):
-        raise Untranslatable(
-            "it has a kernel of its own for each picture. Weigh the results of several convolutions for each picture "
-            "instead, which is the same"
-        )
     stride, dilation, padding = pair(call.plain("stride")), pair(call.plain("dilation")), call.plain("padding")
     if isinstance(padding, str):
         value, padding = padded(call, value, weight, dilation, padding)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from researcher.captures.chosen.angles import ANGLES
 from researcher.captures.chosen.bounded import BOUNDED
-from researcher.captures.chosen.gammas import GAMMAS
+from researcher.captures.chosen.further import FURTHER
 from researcher.captures.chosen.picked import PICKED
 from researcher.captures.chosen.ranked import RANKED
-from researcher.captures.chosen.rounded import ROUNDED
-from researcher.captures.chosen.sampled import SAMPLED
 from researcher.captures.chosen.written import WRITTEN
 from researcher.captures.composed.compared import CHOSEN, COMPARED
 from researcher.captures.composed.functions import FUNCTIONS
@@ -26,13 +23,10 @@ from researcher.captures.translated import Translate
 
 TRANSLATIONS: dict[str, Translate] = {
     **NUMBERS, **FUNCTIONS, **LAYERS, **PRODUCTS, **MOVES, **COPIES, **WINDOWS, **PARTS, **FILLED, **RECURRENT,
-    **COMPARED, **CHOSEN, **BOUNDED, **RANKED, **PICKED, **WRITTEN, **TABLES, **ANGLES, **GAMMAS, **ROUNDED, **SAMPLED,
+    **COMPARED, **CHOSEN, **BOUNDED, **RANKED, **PICKED, **WRITTEN, **TABLES, **FURTHER,
 }  # fmt: skip
 COMPOSED = {
-    *ANGLES,
-    *GAMMAS,
-    *ROUNDED,
-    *SAMPLED,
+    *FURTHER,
     *CHOSEN,
     *FUNCTIONS,
     *BOUNDED,

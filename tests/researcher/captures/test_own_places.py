@@ -60,6 +60,21 @@ def quantised(m: torch.Tensor) -> torch.Tensor:
     return scaled + (scaled.round() - scaled).detach()
 
 
+def mixed_kernels(n: Any, m: torch.Tensor, **settings: Any) -> torch.Tensor:
+    """Two kernels, mixed for each picture, of all pictures' channels in as many groups."""
+    both = torch.stack([n.far.weight[:4, :2], n.far.weight[2:, :2]])
+    kernels = torch.einsum("bk,koihw->boihw", m.mean((2, 3))[:, :2].softmax(1), both)
+    kernels = torch.cat([kernels, kernels.tanh()], 2).flatten(0, 1)
+    found = F.conv2d(m.reshape(1, -1, 8, 6), kernels, groups=m.shape[0], **settings)
+    return found.view(m.shape[0], 4, *found.shape[2:])
+
+
+def kernels_of_channels(n: Any, m: torch.Tensor) -> torch.Tensor:
+    """A kernel for each channel of each picture, and a bias."""
+    kernels, bias = n.state(m.mean((2, 3))).view(-1, 1, 2, 2).repeat_interleave(4, 0), m.mean((2, 3)).flatten()
+    return F.conv2d(m.reshape(1, -1, 8, 6), kernels, bias, groups=m.shape[0] * 4).view(m.shape[0], 4, 7, 5)
+
+
 # `n` is the network, `m` its maps, (B, 4, 8, 6).
 LINES: dict[str, Line] = {
     "sampled": lambda n, m: sampled(m, align_corners=False),
@@ -79,6 +94,9 @@ LINES: dict[str, Line] = {
     "deformed": lambda n, m: deformed(n, m),
     "deformed in steps": lambda n, m: deformed(n, m, stride=(2, 1), padding=(1, 1), dilation=(1, 2)),
     "deformed and weighed": masked,
+    "kernels of each picture's own": lambda n, m: mixed_kernels(n, m, padding=(1, 0)),
+    "kernels of each picture's own, in steps": lambda n, m: mixed_kernels(n, m, stride=2, dilation=(1, 2), padding=1),
+    "kernels of each channel's own": kernels_of_channels,
     "whole numbers": lambda n, m: m * (3 * m).floor() + m * (3 * m).ceil() + m * (3 * m).trunc(),
     "nearest numbers": lambda n, m: m * (3 * m).round() + m * (m / 2).round(decimals=1) + m * (9 * m).round(
         decimals=-1
@@ -205,6 +223,7 @@ def test_a_module_under_several_names_is_one_and_has_the_first() -> None:
         (lambda n, m: sampled(m.flip(0), align_corners=False), "pictures"),
         (lambda n, m: F.grid_sample(m, grid_of(m).mean(0, keepdim=True).expand(m.shape[0], -1, -1, -1)), "pictures"),
         (lambda n, m: m * m.lgamma().round().sum(0), "axis 0, which is that of the pictures"),
+        (lambda n, m: F.conv2d(m.transpose(0, 1), m[:, :1].repeat(1, 1, 1, 1), groups=m.shape[0]), "kernels are other"),
         (lambda n, m: m.repeat_interleave(2).view(-1, 4, 8, 12), "repeats the pictures"),
         (lambda n, m: torch.diff(m, dim=0).sum(0, keepdim=True) * m, "pictures"),
         (lambda n, m: m.flatten(1).quantile(torch.tensor([0.5, 0.6]), dim=0)[0] * m.flatten(1), "different pictures"),
