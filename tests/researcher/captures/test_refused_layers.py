@@ -56,14 +56,6 @@ REFUSED: dict[str, tuple[Line, str]] = {
         lambda n, m: F.channel_shuffle(m.transpose(0, 1), 2).transpose(0, 1),
         "works over the pictures|cannot be traced|cannot compute 3 pictures",
     ),
-    "a kernel for each picture": (
-        lambda n, m: F.conv2d(
-            m.reshape(1, -1, 8, 6),
-            torch.einsum("bc,co->boc", m.mean((2, 3)), n.matrix).reshape(-1, 4, 1, 1),
-            groups=m.shape[0],
-        ).reshape(m.shape[0], -1),
-        "kernel of its own for each picture",
-    ),
     "transforms over pictures": (lambda n, m: torch.fft.fft(m, dim=0).abs(), "transforms over the pictures"),
     "transforms over all axes": (lambda n, m: torch.fft.fftn(m).abs(), "transforms over the pictures"),
     "moved round with pictures": (lambda n, m: torch.fft.fftshift(m), "moves the pictures of a batch round"),
