@@ -229,7 +229,7 @@ def test_a_module_under_several_names_is_one_and_has_the_first() -> None:
         (lambda n, m: m.flatten(1).quantile(torch.tensor([0.5, 0.6]), dim=0)[0] * m.flatten(1), "different pictures"),
         (lambda n, m: torch.einsum("bchw,dchw,cx->bd", m, m, n.matrix), "pictures"),
         (lambda n, m: torch.take_along_dim(m, m.argsort(0), dim=0), "different pictures"),
-        (lambda n, m: torch.distributions.Normal(m, m.exp()).log_prob(m), "validate_args=False"),
+        (lambda n, m: torch.distributions.Normal(m, m.exp(), validate_args=True).log_prob(m), "validate_args=False"),
     ],
 )
 def test_places_in_which_pictures_would_meet_are_refused(line: Line, why: str) -> None:
