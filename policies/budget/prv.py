@@ -88,7 +88,9 @@ def _one_step(noise_multiplier: float, sample_rate: float) -> Any:
 
 
 def _root_of_steps(steps: int, delta_error: float) -> float:
-    return math.sqrt(steps * math.log(12 / delta_error) / 2)
+    import numpy as np
+
+    return float(np.sqrt(steps * np.log(12 / delta_error) / 2))  # whose logarithm differs from math's in the last bit
 
 
 def _grid_is_sound(history: Sequence[GaussianSteps], delta: float) -> bool:

@@ -34,6 +34,24 @@ print(repr(epsilon_spent(history, float(sys.argv[2]))))
 """
 
 
+@pytest.mark.parametrize("delta", [0.05, 0.002, 2e-5, 5e-6, 1.5e-6, 1e-9])
+def test_the_grid_is_opacus_own_to_the_last_bit(delta: float) -> None:
+    from opacus.accountants import PRVAccountant
+    from opacus.accountants.analysis.prv import PoissonSubsampledGaussianPRV
+
+    history = (GaussianSteps(1.1, 0.02, 505), GaussianSteps(2.5, 0.5, 1))
+    asked = {"eps_error": prv.PRV_EPSILON_ERROR, "delta_error": delta * prv.PRV_DELTA_ERROR_SHARE}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Optimal order is the", UserWarning)
+        expected = PRVAccountant()._get_domain(
+            prvs=[PoissonSubsampledGaussianPRV(part.sample_rate, part.noise_multiplier) for part in history],
+            num_self_compositions=[part.steps for part in history],
+            **asked,
+        )
+    found = prv._domain(history, **asked)
+    assert (found.t_min, found.t_max, found.size) == (expected.t_min, expected.t_max, expected.size)
+
+
 @pytest.mark.parametrize("history", HISTORIES, ids=["one part", "two parts", "much noise", "three parts"])
 def test_the_files_say_what_opacus_says(history: tuple[GaussianSteps, ...]) -> None:
     from opacus.accountants import PRVAccountant
