@@ -15,6 +15,7 @@ from researcher.captures.writer import Operand, Ref
 
 # Of the angle whose tangent is x, over x, in x squared, for x from 0 to 1; right to five digits.
 _TERMS = (0.9998660, -0.3302995, 0.1801410, -0.0851330, 0.0208351)
+_FAR = 1e30
 
 
 def angle_of(call: Call, high: Ref, wide: Ref, like: Like | None = None) -> Ref:
@@ -56,8 +57,8 @@ def angle_of(call: Call, high: Ref, wide: Ref, like: Like | None = None) -> Ref:
 
 
 def _tangents_inverse(call: Call) -> Ref:
-    value = call.value("self")
-    return angle_of(call, value, call.affine(value, 0, 1))
+    near = call.add("clamp", call.value("self"), low=-_FAR, high=_FAR)  # infinity has an angle, too
+    return angle_of(call, near, call.affine(near, 0, 1))
 
 
 def _of_a_place(call: Call) -> Ref:
@@ -78,10 +79,10 @@ def _on_the_circle(sine: bool) -> Translate:
 
 
 def _of_a_sign(call: Call) -> Ref:
-    """Pi below 0, and 0 elsewhere."""
+    """Pi below 0, and 0 elsewhere; of what is no number none."""
     value = call.value("self")
     below = compared(call, torch.zeros(()), value, "greater", shape_of(value))
-    return call.affine(below, math.pi, 0)
+    return call.add("choose", compared(call, value, value, "equal"), call.affine(below, math.pi, 0), value)
 
 
 ANGLES: dict[str, Translate] = {

@@ -36,9 +36,11 @@ def _weights(call: Call, places: Ref, size: int) -> Ref:
     near = call.add(
         "choose", before, call.affine(apart, -1, 1, like=like), call.affine(apart, 1, 1, like=like), like=like
     )
-    beside = compared(call, apart, torch.tensor(-1.0), "at_least", like)
-    inside = call.add("multiply", beside, compared(call, torch.ones(()), apart, "greater", like), like=like)
-    return call.add("choose", inside, near, torch.zeros(()), like=like)
+    # Asked for so that both are 0 of what is no number, which then spoils what is made of it.
+    below = compared(call, torch.tensor(-1.0), apart, "greater", like)
+    beyond = call.add("add", below, compared(call, apart, torch.ones(()), "at_least", like), like=like)
+    beyond.truth = True
+    return call.add("choose", beyond, torch.zeros(()), near, like=like)
 
 
 def sampled_at(call: Call, maps: Ref, rows: Ref, columns: Ref) -> Ref:

@@ -7,16 +7,25 @@ from collections.abc import Sequence
 
 import torch
 
+from policies.graphs.limits import LIMITS
 from researcher.captures.composed.tables import mapped
 from researcher.captures.translated import Call, Like, Translate, Untranslatable, shape_of
 from researcher.captures.writer import Operand, Pair, Ref
 
 _APART = "it transforms over the pictures of a batch. Name the axes of a picture, as dim=(-2, -1)"
+_LONG = "no graph holds its table of cosines and sines. Transform lines of up to about a thousand numbers"
+_BYTES = 4  # of a number of a graph
 _HALVED = {"rfft", "rfft2", "rfftn", "irfft", "irfft2", "irfftn"}
 
 
 def _tables(size: int, rows: int, columns: int, sign: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cosines and sines of row times column turns of a circle in `size` parts, float64, (rows, columns)."""
+    """Cosines and sines of row times column turns of a circle in `size` parts, float64, (rows, columns).
+
+    Raises:
+        Untranslatable: No graph holds as many numbers.
+    """
+    if rows * columns > LIMITS.constant_bytes // _BYTES:
+        raise Untranslatable(_LONG)
     turns = torch.outer(torch.arange(rows), torch.arange(columns)) % size
     angles = turns.double() * (2 * math.pi / size)
     sines = torch.where(2 * turns % size == 0, torch.zeros(()).double(), angles.sin())  # 0 where it is exactly

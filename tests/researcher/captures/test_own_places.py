@@ -269,3 +269,50 @@ def test_an_empty_place_reaches_no_other_through_samples_and_whole_numbers(made_
     norms, sums = BookKeeping(model, 0.5).norms_and_sum(pictures, labels, counted)
     assert all(torch.equal(one, other) for one, other in zip(sums, wanted[1], strict=True))
     assert torch.equal(norms[counted], wanted[0][counted])
+
+
+class Plain(nn.Module):
+    """A line of the numbers of a picture alone, times a parameter.
+
+    Args:
+        line: From (B, 1, 4, 4) to as many numbers.
+    """
+
+    def __init__(self, line: Any) -> None:
+        super().__init__()
+        self.weight, self.line = nn.Parameter(torch.ones(())), line
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return (self.line(x) * self.weight).flatten(1)
+
+
+def made_of(line: Any, value: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """What a network and its graph make of two pictures, of which the second has one value at the first pixel."""
+    network, pictures = Plain(line), torch.full((2, 1, 4, 4), 0.25)
+    pictures[1, 0, 0, 0] = value
+    with torch.no_grad():
+        return network(pictures), capture(network, image_shape=(4, 4, 1), num_classes=16).build()(pictures)
+
+
+@pytest.mark.parametrize("border", ["zeros", "border", "reflection"])
+def test_a_place_that_is_no_number_is_seen_in_its_own_picture_alone(border: str) -> None:
+    def line(x: torch.Tensor) -> torch.Tensor:
+        maps = torch.arange(16.0).view(1, 1, 4, 4) + 0 * x[:, :, 3:, 3:]
+        return F.grid_sample(maps, x[:, 0, ..., None].expand(-1, -1, -1, 2), padding_mode=border, align_corners=True)
+
+    wanted, found = made_of(line, math.nan)
+    torch.testing.assert_close(found[0], wanted[0])
+    torch.testing.assert_close(found[1, 1:], wanted[1, 1:])
+    assert found[1, 0].isnan()
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, 3e38, math.nan])
+@pytest.mark.parametrize("line", [torch.atan, torch.angle])
+def test_angles_of_what_is_not_finite_are_those_of_torch(line: Any, value: float) -> None:
+    wanted, found = made_of(line, value)
+    torch.testing.assert_close(found, wanted, equal_nan=True)
+
+
+def test_a_transform_of_lines_for_which_no_graph_has_the_table_is_refused_before_it_is_made() -> None:
+    with pytest.raises(GraphError, match=r"no graph holds its table.*about a thousand"):
+        capture(Plain(lambda x: torch.fft.fft(x, n=1 << 30).real[..., :4]), image_shape=(4, 4, 1), num_classes=16)
