@@ -9,7 +9,7 @@ from datasites.picture_files.file_bytes import PictureFile
 
 _MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")  # none of the coded values', which restarts are among
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
-_LOSSLESS = (0xC3, 0xC7, 0xCB, 0xCF)  # whose scans have samples, and none of frequencies
+_PROGRESSIVE = (0xC2, 0xC6, 0xCA, 0xCE)  # of others a scan has all of its colours, whatever some encoders write there
 _SCAN, _END = 0xDA, 0xD9
 _COEFFICIENTS = 64
 _MISSING = 14  # more bits than a scan can leave for a later one
@@ -28,7 +28,7 @@ def lacks_scans(path: PictureFile) -> bool:
         content = stream.read()
     for marker, body in _segments(content):
         if marker in _FRAMES and len(body) > 5:
-            count = 1 if marker in _LOSSLESS else _COEFFICIENTS
+            count = _COEFFICIENTS if marker in _PROGRESSIVE else 1
             left = {number: [_MISSING] * count for number in body[6::3]}
         elif marker == _SCAN and len(body) >= 2 * body[0] + 4:
             start, end, bits = body[2 * body[0] + 1 : 2 * body[0] + 4]

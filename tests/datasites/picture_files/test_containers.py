@@ -203,6 +203,16 @@ def test_a_jpeg_that_ends_before_its_last_scans_is_refused_and_not_coarse(tmp_pa
         assert refused(write(tmp_path / "cut.jpg", content[:scan] + b"\xff\xd9")) == "damaged"
 
 
+def test_a_sequential_jpeg_whose_encoder_wrote_no_frequencies_is_read_as_libjpeg_reads_it(tmp_path: Path) -> None:
+    made_jpeg = io.BytesIO()
+    Image.fromarray(np.add.outer(np.arange(24), np.arange(16)).astype(np.uint8) * 5).save(made_jpeg, "JPEG")
+    content = made_jpeg.getvalue()
+    at = content.index(b"\xff\xda") + 7
+    assert content[at : at + 3] == b"\x00\x3f\x00"
+    other = content[:at] + b"\0\0\0" + content[at + 3 :]
+    assert read(write(tmp_path / "a.jpg", other)) == read(write(tmp_path / "b.jpg", content))
+
+
 @pytest.mark.parametrize("apart", [False, True])
 def test_a_jpeg_without_loss_has_scans_of_another_kind(tmp_path: Path, apart: bool) -> None:
     values = np.random.default_rng(4).integers(0, 256, (16, 16, 3))
