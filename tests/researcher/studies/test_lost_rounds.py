@@ -13,7 +13,7 @@ import pytest
 from support.hospitals import CLASSES, draw_pictures
 
 from datasites.training.models import initial_weights
-from policies.errors import DatasiteUnreachable, NotEnoughDatasites, RunFailed, RunLost, WanwuError
+from policies.errors import DatasiteUnreachable, NotEnoughDatasites, RequestUnknown, RunFailed, RunLost, WanwuError
 from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
 from researcher.evaluation.hold_out import HoldOut
 from researcher.hospitals.code_request import CodeRequest
@@ -42,6 +42,9 @@ class Scripted(Study):
 
     def _told(self, name: str) -> tuple[str, str]:
         return "approved", ""
+
+    def _run_of(self, name: str, round_index: int) -> Any:
+        raise RequestUnknown("It was not asked for.")
 
     def _at(self, name: str, round_index: int, *_: Any) -> Any:
         if round_index not in self.asked:
