@@ -16,7 +16,7 @@ from support.waiting import wait_for
 
 from datasites.training.models import initial_weights
 from policies.contracts.inputs import Ticket
-from policies.errors import DatasiteUnreachable
+from policies.errors import DatasiteUnreachable, RequestDenied
 from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
 from researcher.evaluation.hold_out import HoldOut
 from researcher.studies.asked_round import AskedRound
@@ -129,6 +129,24 @@ def test_who_goes_on_with_a_round_asks_hospitals_for_it_and_for_nothing_else(tmp
     run(tmp_path, a, rounds=2)
     begins = ["run"] if knows else ["run", "request", "ask_for_canary", "run", "ask_with", "run"]
     assert a.questions == [*begins, "get_blob"] and a.asked[1] == 1
+
+
+def test_an_update_that_was_charged_is_taken_also_where_its_request_was_ended_while_nobody_asked(
+    tmp_path: Path,
+) -> None:
+    a, b = FakeHospital("a", FIRST), FakeHospital("b", FIRST)
+    study = Study(federation_of(a, b), PLAN, requests_of(a, b), tmp_path)
+    state, _ = study.run(hold_out=HOLD_OUT, initial_weights=FIRST, rounds=1)
+    sent = OutgoingWeights.encode(state.weights, PLAN, 1)
+    AskedRound(1, sent.digest, ("a", "b")).save(tmp_path)
+    for one in (a, b):
+        one.ask_with("d", study.requests[one.name], Ticket(1, sent.digest), sent.content)
+        wait_for(lambda one=one: one.trained[1])
+    b.decision = ("ended", "Our board has changed its mind.")
+    b.refusal = RequestDenied("The request was ended: Our board has changed its mind.")
+    records = run(tmp_path, a, b, min_clients=1)
+    assert [record.datasites for record in records] == [("a", "b"), ("a", "b"), ("a",)]
+    assert "changed its mind" in records[2].skipped["b"] and not b.charged[2]
 
 
 def test_hospitals_that_are_there_do_not_wait_for_the_answer_of_one_that_is_not(tmp_path: Path) -> None:
