@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from functools import partial
+from typing import Any
 
 from policies.errors import ConfigError, NotEnoughDatasites, RequestUnknown, RoundRefused, RunLost, WanwuError
 from policies.plans.server.local_part import shared
@@ -246,7 +247,7 @@ class Gathering:
     def _wait(self, begun: float) -> list[Future[DatasiteRound]]:
         """Until something has come, a hospital that was asked whether it takes part has answered, or time is up."""
         left = self._deadline(begun) - time.monotonic()
-        waited_for = {*self._under_way, *self._roster.answering}
+        waited_for: set[Future[Any]] = {*self._under_way, *self._roster.answering}
         done, _ = wait(waited_for, timeout=min(max(left, 0.01), _LOOK_SECONDS), return_when=FIRST_COMPLETED)
         return [future for future in self._under_way if future in done]
 

@@ -20,8 +20,9 @@ from researcher.hospitals.code_request import CodeRequest
 
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
     warnings.simplefilter("ignore")
-    from researcher.studies.remote_round import DatasiteRound, RemoteRound
+    from researcher.studies.remote_round import RemoteRound
     from researcher.studies.retry_policy import RetryPolicy
+    from researcher.studies.rounds.datasite_round import DatasiteRound
     from researcher.studies.rounds.outgoing import OutgoingWeights
     from researcher.studies.study import Study
 
