@@ -35,7 +35,7 @@ class Size:
     hospitals: int = 8
     rounds: int = 20
     steps: int = (
-        220  # rounds of ten seconds: lines and processes that start take what they take, however short rounds are
+        240  # rounds of ten seconds: lines and processes that start take what they take, however short rounds are
     )
 
     @property
