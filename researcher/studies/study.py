@@ -263,7 +263,7 @@ class Study(Submission[TrainingPlan]):
 
     def _run_of(self, name: str, round_index: int) -> RunAnswer:
         request = self.requests[name].request_id
-        return self.federation.asked(name, lambda one: self._shown_to(one).routes.run(request, round_index))
+        return self.federation.asked(name, lambda one: self._shown_to(one, name).routes.run(request, round_index))
 
     def _size(self, name: str) -> int:
         return self.hospital(name).datasets[self.plan.dataset].public_size
