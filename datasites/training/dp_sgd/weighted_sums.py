@@ -6,7 +6,7 @@ squares of float32 numbers leave float32 on both sides, and a sum over many pict
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -24,8 +24,12 @@ _BLOCK_ON_A_GPU = 1 << 27  # where each launch costs, and nothing is cached
 _LEAST_WIDTH = 1024  # numbers of a row that are read in one go: fewer, and rows that lie far apart are read in bits
 _WHOLE = {4: torch.int32, 8: torch.int64}  # as many bits as a number of so many bytes
 # Where torch can be told, or tells itself, to multiply float32 numbers in fewer bits (TF32, bfloat16).
-_ON_A_PROCESSOR: tuple[Any, ...] = (torch.backends.mkldnn.conv, torch.backends.mkldnn.matmul)  # type: ignore[attr-defined]
-_BACKENDS: tuple[Any, ...] = (torch.backends.cudnn.conv, torch.backends.cuda.matmul, *_ON_A_PROCESSOR)  # type: ignore[attr-defined]
+_BACKENDS: tuple[Any, ...] = (
+    torch.backends.cudnn.conv,  # type: ignore[attr-defined]
+    torch.backends.cuda.matmul,
+    torch.backends.mkldnn.conv,  # type: ignore[attr-defined]
+    torch.backends.mkldnn.matmul,  # type: ignore[attr-defined]
+)
 
 
 @contextmanager
@@ -35,8 +39,7 @@ def full_precision(device: str) -> Iterator[None]:
     Args:
         device: The kind of device, as torch names it.
     """
-    backends = _ON_A_PROCESSOR if device == "cpu" else _BACKENDS
-    before = [(backend, backend.fp32_precision) for backend in backends]
+    before = [(backend, backend.fp32_precision) for backend in _BACKENDS]
     other = [(backend, precision) for backend, precision in before if precision != "ieee"]  # telling torch takes time
     try:
         for backend, _ in other:
@@ -78,8 +81,8 @@ def square_norms(gradients: torch.Tensor) -> torch.Tensor:
     block, total = _block(rows), rows.new_zeros(len(rows), dtype=torch.float64)
     width = max(_LEAST_WIDTH, block // max(1, len(rows)))  # the same for all rows, so that each is added up alike
     together = max(1, block // max(1, min(width, rows.shape[1])))
-    for some, sums in zip(rows.split(together), total.split(together), strict=True):
-        for part in some.split(width, dim=1):
+    for some, sums in zip(pieces(rows, together), pieces(total, together), strict=True):
+        for part in pieces(some, width, dim=1):
             sums.add_(part.to(torch.float64, copy=True).square_().sum(dim=1))
     return total
 
@@ -106,9 +109,9 @@ def weighted_sum(gradients: torch.Tensor, factors: torch.Tensor) -> torch.Tensor
     width = max(1, _block(rows) // max(1, min(len(rows), TOGETHER)))
     together = TOGETHER * max(1, width // max(1, rows.shape[1]))
     memory = rows.new_empty(min(together, len(rows)) * min(width, rows.shape[1]))
-    for part, own in zip(rows.split(together), weights.split(together), strict=True):
+    for part, own in zip(pieces(rows, together), pieces(weights, together), strict=True):
         kept = kept_bits(own, rows.dtype)
-        for sums, numbers in zip(total.split(width), part.split(width, dim=1), strict=True):
+        for sums, numbers in zip(pieces(total, width), pieces(part, width, dim=1), strict=True):
             add_in_groups(sums, own[:, None], only_kept(numbers, kept, memory))
     return total.view(gradients.shape[1:])
 
@@ -136,6 +139,11 @@ def add_in_groups(total: torch.Tensor, left: torch.Tensor, right: torch.Tensor) 
         found.append(left[whole:].t() @ right[whole:])
     for one in found:
         total.add_(one.view(total.shape))
+
+
+def pieces(numbers: torch.Tensor, size: int, dim: int = 0) -> Sequence[torch.Tensor]:
+    """As `torch.split`, which takes as long for a tensor that stays whole as a small layer's work on it."""
+    return (numbers,) if numbers.shape[dim] <= size else numbers.split(size, dim)
 
 
 def parts_together(pictures: int) -> int:
