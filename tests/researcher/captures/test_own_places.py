@@ -107,7 +107,7 @@ LINES: dict[str, Line] = {
     "rests of parameters": lambda n, m: torch.remainder(m, n.vector[:, None, None]) + m.fmod(
         n.vector.exp()[:, None, None]
     ),
-    "whole quotients": lambda n, m: m * torch.div(m, 0.3, rounding_mode="floor") + m * torch.div(
+    "whole quotients": lambda n, m: m * torch.div(m, 0.3, rounding_mode="floor") + 2 * m * torch.div(
         m, n.vector[:, None, None], rounding_mode="trunc"
     ) + m * (m.detach() // 0.4),
     "casts": lambda n, m: m * (3 * m).long() + m * (3 * m).int().float(),
@@ -228,6 +228,10 @@ def test_a_module_under_several_names_is_one_and_has_the_first() -> None:
         (lambda n, m: m.repeat_interleave(2).view(-1, 4, 8, 12), "repeats the pictures"),
         (lambda n, m: torch.diff(m, dim=0).sum(0, keepdim=True) * m, "pictures"),
         (lambda n, m: m.flatten(1).quantile(torch.tensor([0.5, 0.6]), dim=0)[0] * m.flatten(1), "different pictures"),
+        (
+            lambda n, m: deform_conv2d(m, m.repeat(1, 2, 1, 1)[..., :5], n.turned.weight[:, :4, :1, :2]),
+            "groups of the weight and of the offsets",
+        ),
         (lambda n, m: torch.einsum("bchw,dchw,cx->bd", m, m, n.matrix), "pictures"),
         (lambda n, m: torch.take_along_dim(m, m.argsort(0), dim=0), "different pictures"),
         (lambda n, m: torch.distributions.Normal(m, m.exp(), validate_args=True).log_prob(m), "validate_args=False"),
