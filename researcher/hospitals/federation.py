@@ -236,44 +236,37 @@ class Federation:
 
         Args:
             plan: What they are asked for.
-            named: Makes the name of a hospital's stub, before any is asked; one for which it raises is not asked.
+            named: Makes the name of a hospital's stub, before any is asked; one that it cannot reach is not asked.
             on_request: Called as soon as a hospital has taken the plan.
             on_refusal: Called when one has refused it, or is not there.
 
         Raises:
             WanwuError: All refused it; what the first of them said, with its name.
-            ConfigError: A name cannot be made; nobody was asked.
         """
         requests: dict[str, CodeRequest] = {}
         refusals: dict[str, WanwuError] = {}
         names: dict[str, str] = {}
-
-        def refuse(name: str, error: WanwuError) -> None:
-            refusals[name] = type(error)(f"{name}: {error.public}")
-            on_refusal(name, error)
-
-        hospitals = dict(self.hospitals)
-        for name in hospitals:  # each before any is asked
+        for name in self.hospitals:
             try:
                 names[name] = named(name)
-            except ConfigError:
-                raise
-            except WanwuError as error:
-                refuse(name, error)
+            except DatasiteUnreachable as error:
+                refusals[name] = type(error)(f"{name}: {error.public}")
+                on_refusal(name, error)
         with ThreadPoolExecutor(max(len(names), 1)) as pool:
-            asked = {pool.submit(hospitals[name].submit, plan, names[name]): name for name in names}
-            for answer in as_completed(asked):
+            asked = {pool.submit(self.hospitals[at].submit, plan, stub_name): at for at, stub_name in names.items()}
+            for answer, name in ((one, asked[one]) for one in as_completed(asked)):
                 try:
-                    requests[asked[answer]] = answer.result()
+                    requests[name] = answer.result()
                 except WanwuError as error:
-                    refuse(asked[answer], error)
+                    refusals[name] = type(error)(f"{name}: {error.public}")
+                    on_refusal(name, error)
                 else:
-                    on_request(asked[answer], requests[asked[answer]])
+                    on_request(name, requests[name])
         for name, away in self._away.items():
             on_refusal(name, away.error)
         if refusals and not requests:
-            raise next(refusals[name] for name in hospitals if name in refusals)
-        return {name: requests[name] for name in hospitals if name in requests}
+            raise next(refusals[name] for name in self.hospitals if name in refusals)
+        return {name: requests[name] for name in names if name in requests}
 
     def close(self) -> None:
         """Closes all connections."""

@@ -512,6 +512,13 @@ def test_pictures_on_another_axis_are_found_out_with_and_without_numbers(rows, d
         BookKeeping(PicturesSecond(), 1.0).check(pictures()[:1].expand(rows, -1, -1, -1).to(device))
 
 
+@pytest.mark.parametrize("length", [2, 3])
+def test_an_axis_that_is_as_long_as_few_pictures_are_is_not_taken_for_theirs(length):
+    model = nn.Sequential(Lambda(lambda x: x.flatten(2).transpose(0, 1)), nn.Linear(64, 3), Lambda(lambda x: x.mean(0)))
+    with pytest.raises(PlanError, match=r"'1\.weight'.*first axis"):
+        BookKeeping(model, 1.0).check(torch.zeros(8, length, 8, 8))
+
+
 def test_looking_whether_pictures_stay_apart_leaves_the_model_as_it_was():
     model = headed(nn.Conv2d(2, 4, 3), nn.GroupNorm(2, 4), features=144)
     model.register_buffer("counted", torch.zeros(3))
