@@ -34,12 +34,17 @@ print(repr(epsilon_spent(history, float(sys.argv[2]))))
 """
 
 
-@pytest.mark.parametrize("delta", [0.05, 0.002, 2e-5, 5e-6, 1.5e-6, 1e-9])
-def test_the_grid_is_opacus_own_to_the_last_bit(delta: float) -> None:
+@pytest.mark.parametrize(
+    ("history", "delta"),
+    [
+        *(((GaussianSteps(1.1, 0.02, 505), GaussianSteps(2.5, 0.5, 1)), one) for one in (0.05, 0.002, 2e-5, 1e-9)),
+        ((GaussianSteps(0.6, 0.001, 40),), 1e-5),  # which a single step makes as wide as it is
+    ],
+)
+def test_the_grid_is_opacus_own_to_the_last_bit(history: tuple[GaussianSteps, ...], delta: float) -> None:
     from opacus.accountants import PRVAccountant
     from opacus.accountants.analysis.prv import PoissonSubsampledGaussianPRV
 
-    history = (GaussianSteps(1.1, 0.02, 505), GaussianSteps(2.5, 0.5, 1))
     asked = {"eps_error": prv.PRV_EPSILON_ERROR, "delta_error": delta * prv.PRV_DELTA_ERROR_SHARE}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Optimal order is the", UserWarning)

@@ -165,3 +165,16 @@ def test_complex_numbers_in_which_pictures_would_meet_are_refused(name: str) -> 
     torch.manual_seed(3)
     with pytest.raises(GraphError, match=why):
         capture(refusable(line), image_shape=SHAPE, num_classes=4)
+
+
+@pytest.mark.parametrize("view", [torch.real, torch.imag, lambda z: torch.view_as_real(z)[..., 0]])
+def test_what_is_written_through_a_view_of_a_part_is_not_lost(view: Any) -> None:
+    """The whole would be read as it was: complex values and their parts share their numbers."""
+
+    def line(n: Any, m: torch.Tensor) -> torch.Tensor:
+        whole = fft.fft(m) * 1
+        view(whole).mul_(2)
+        return whole.abs()
+
+    with pytest.raises(GraphError, match="an earlier view is read afterwards"):
+        capture(refusable(line), image_shape=SHAPE, num_classes=4)
