@@ -27,6 +27,7 @@ from datasites.researchers_port.told_release import tell_release
 from datasites.runs.runs import Runs
 from datasites.web.http_errors import add_error_handlers
 from datasites.web.request_bounds import DATA_ONLY, BodyLimit, enclose
+from policies.contracts.inputs import MOST_TOGETHER_BYTES
 from policies.errors import WanwuError
 
 MAX_CALL_BYTES = 1 << 20
@@ -109,6 +110,7 @@ class ResearchersPort:
         limits = (
             BodyLimit(f"{SYFT_PREFIX}/api_call", MAX_CALL_BYTES, ("POST",)),
             BodyLimit(f"{routes.PREFIX}/blobs/", self._config.max_update_bytes, ("PUT",)),
+            BodyLimit(f"{routes.PREFIX}/requests/", min(MOST_TOGETHER_BYTES, self._config.max_update_bytes), ("PUT",)),
         )
         tell_release(app, self._count_call)
         hosts = self._config.dialled

@@ -8,10 +8,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.concurrency import run_in_threadpool
 
@@ -19,7 +18,7 @@ from datasites.assets.published import PublishedDataset
 from datasites.code_requests.books import Books
 from datasites.code_requests.receipts import Receipts
 from datasites.code_requests.requests import RequestBook
-from datasites.researchers_port.downloads import Download, check_range
+from datasites.researchers_port.blob_routes import Round, add_blobs
 from datasites.researchers_port.long_polls import LongPolls
 from datasites.researchers_port.shown_receipts import ShownReceipts
 from datasites.researchers_port.signed import Researcher, Signed
@@ -28,20 +27,16 @@ from datasites.runs.queue import Run, RunQueue
 from datasites.runs.supervisor import Supervisor
 from policies.answers.hospital import BudgetAnswer, HospitalAnswer
 from policies.answers.rehearsals import RehearsalAnswer
-from policies.answers.requests import BlobAnswer, ReceiptAnswer, RequestAnswer, ThreadAnswer
+from policies.answers.requests import ReceiptAnswer, RequestAnswer, ThreadAnswer
 from policies.answers.runs import CANARY, ChargedRunAnswer, RunAnswer
 from policies.contracts.outputs import release_answer
-from policies.contracts.signatures import BODY
-from policies.errors import BlobError, RequestPending, RequestUnknown, RunLost, SignInFailed
-from policies.plans.training import MAX_ROUNDS
+from policies.errors import RequestPending, RequestUnknown, RunLost
 from policies.versions import packages
 
 PREFIX = "/wanwu/v1"
 MAX_WAIT_SECONDS = 20.0
-# What stands in a path or a query: numbers that the queue can hold.
-Round = Annotated[int, Path(ge=0, lt=MAX_ROUNDS)]
+# What stands in a query: numbers that the queue can hold.
 Seen = Annotated[int, Query(ge=-1, lt=1 << 53)]
-Begin = Annotated[int, Query(ge=0, lt=1 << 50)]
 WaitSeconds = Annotated[float, Query(ge=0, le=MAX_WAIT_SECONDS, allow_inf_nan=False)]
 
 
@@ -198,7 +193,7 @@ def make_routes(routes: ResearcherRoutes) -> APIRouter:
     router, signed = APIRouter(prefix=PREFIX), Signed(routes.email_of, lambda *shown: routes.shown.check(*shown))
     _add_hospital(router, routes, signed)
     _add_requests(router, routes, signed)
-    _add_blobs(router, routes, signed)
+    add_blobs(router, routes.blobs, signed, routes.ask)
     return router
 
 
@@ -267,34 +262,3 @@ def _add_requests(router: APIRouter, routes: ResearcherRoutes, signed: Signed) -
     @router.post("/requests/{request_id}/rounds/{round_index}/cancel")
     async def cancel(request: Request, request_id: str, round_index: Round) -> JSONResponse:
         return await signed.answer(request, lambda who: routes.cancel(request_id, round_index, who))
-
-
-def _add_blobs(router: APIRouter, routes: ResearcherRoutes, signed: Signed) -> None:
-    @router.put("/blobs/{digest}", status_code=201)
-    async def put_blob(request: Request, digest: str, begin: Begin = 0) -> JSONResponse:
-        """Whole, or from a byte on the rest of an upload that broke off."""
-        who = await signed.researcher(request)
-        if request.headers.get(BODY) != digest:
-            raise SignInFailed("The signature covers another body than the blob's digest names. Sign in again.")
-        size = await routes.blobs.receive(who.account, digest, begin + _length(request), request.stream(), begin=begin)
-        return JSONResponse(release_answer(BlobAnswer(digest, size)), status_code=201)
-
-    @router.get("/blobs/{digest}/received")
-    async def received(request: Request, digest: str) -> JSONResponse:
-        return await signed.answer(request, lambda who: BlobAnswer(digest, routes.blobs.received(who.account, digest)))
-
-    @router.get("/blobs/{digest}")
-    async def get_blob(request: Request, digest: str) -> Download:
-        """Whole, or with a Range header the rest of a download that broke off (RFC 9110, 14)."""
-        who = await signed.researcher(request)
-        file = await run_in_threadpool(routes.blobs.path, who.account, digest)
-        if check_range(request, file) == 0:
-            file = await run_in_threadpool(routes.blobs.from_the_beginning, who.account, digest)
-        return Download(file, digest, partial(routes.blobs.doubt, who.account, digest))
-
-
-def _length(request: Request) -> int:
-    length = request.headers.get("content-length", "")
-    if not length.isdecimal() or len(length) > 15:
-        raise BlobError("An upload must say its length in Content-Length. Use the platform's own client.")
-    return int(length)

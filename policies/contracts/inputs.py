@@ -16,6 +16,10 @@ from policies.plans.training import MAX_ROUNDS, canonical_json
 from policies.validate import Checks
 
 MAX_TICKET_BYTES = 1024
+MOST_TOGETHER_BYTES = 256 << 10
+"""Of weights that come with their ticket, in one request; larger ones come before, and go on where a line broke."""
+TOGETHER_SINCE = (0, 3)
+"""The minor version of datasites that take them so, as of later ones."""
 _checks = Checks(InputRefused)
 
 

@@ -19,7 +19,7 @@ from researcher.captures.chosen.written import VIEWS, Shared
 from researcher.captures.complexes.pairs import COMPLEX_TOO, in_parts, is_complex
 from researcher.captures.composed.advice import ADVICE
 from researcher.captures.composed.compared import as_numbers, settle
-from researcher.captures.composed.places import name_of, place_of, source_of
+from researcher.captures.composed.places import is_floats, name_of, place_of, source_of
 from researcher.captures.composed.rows import repeated, spread
 from researcher.captures.exported import Traced, size_of
 from researcher.captures.translated import Call, Later, Repeated, Untold, Untranslatable
@@ -189,7 +189,7 @@ class Translation:
             else:
                 found = translate(call) if translate else self._same(node, name, call)
                 if translate:
-                    settle(call, name, found, of_floats=any(map(_is_floats, node.all_input_nodes)))
+                    settle(call, name, found, of_floats=any(map(is_floats, node.all_input_nodes)))
         except Untranslatable as error:
             self._refuse(node, str(error))
         if (complex_too or name in COMPOSED) and self._writer.count - before > 1:
@@ -293,11 +293,6 @@ def _flat(values: Any) -> list[Operand]:
     for one in values:
         found += _flat(one) if isinstance(one, list | tuple) else [one]
     return found
-
-
-def _is_floats(node: fx.Node) -> bool:
-    value = node.meta.get("val")
-    return isinstance(value, torch.Tensor) and value.is_floating_point()
 
 
 def _is_symbol(value: Operand) -> bool:

@@ -41,7 +41,8 @@ def invite(*, credentials: Sequence[str], out: Path, hospital: str | None) -> in
     """Submits a study's plan, as its folder keeps it, to the hospitals that have no request of it. Status 1 if none
     took it.
     """
-    with connect(credentials, begun=True, announced=True) as federation:
+    # Where one is to be asked it is waited for, and of the others nobody but one who knows that the study goes on.
+    with connect(credentials, enough=None if hospital is None else 2, begun=True, announced=True) as federation:
         from researcher.notebook.study import Study
 
         study = Study.load(federation, out)

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import TypeVar
 
 from policies.answers.hospital import BudgetAnswer, HospitalAnswer
-from policies.answers.plain_values import from_plain
 from policies.answers.rehearsals import RehearsalAnswer
 from policies.answers.requests import BlobAnswer, ReceiptAnswer, RequestAnswer, ThreadAnswer
 from policies.answers.runs import CANARY, ChargedRunAnswer, RunAnswer
-from policies.contracts.inputs import Ticket
+from policies.contracts.inputs import MOST_TOGETHER_BYTES, TOGETHER_SINCE, Ticket
 from policies.contracts.signatures import EMPTY_BODY, sign
 from policies.errors import BlobError, DatasiteUnreachable, FederationError, RequestUnknown, WanwuError
 from policies.ledger.receipt import MAX_RECEIPT_BYTES
 from policies.untrusted_text import is_plain
 from researcher.hospitals.connections.answered_errors import answered_error, raise_answer
+from researcher.hospitals.connections.answers import answer_of, read_answer
 from researcher.hospitals.connections.hashed_file import HashedFile
 from researcher.hospitals.connections.round_receipts import RoundReceipts
 from researcher.hospitals.secure_channel import SecureChannel, httpx, whole
 
-_Answer = TypeVar("_Answer")
 PREFIX = "/wanwu/v1"
 """What the datasite's own routes begin with."""
 # Beyond the time that a question waits at the datasite: one that went out into a silent line is asked again soon.
@@ -104,9 +102,24 @@ class DatasiteClient:
         content = ticket.encode()
         digest = hashlib.sha256(content).hexdigest()
         answer = self._json("POST", f"/requests/{request_id}/rounds", body_sha256=digest, content=content)
+        return self._asked(answer, Ticket.parse(ticket).round, request_id)
+
+    def ask_with(self, request_id: str, ticket: Ticket, content: bytes) -> RunAnswer:
+        """As `ask`, with the ticket's weights: uploaded and asked for in one go; see `takes_together`."""
+        path = f"/requests/{request_id}/rounds/{ticket.round}/weights/{ticket.weights}"
+        answer = self._json("PUT", path, body_sha256=ticket.weights, content=content)
+        self.bytes_moved += len(content)
+        return self._asked(answer, ticket.round, request_id)
+
+    def takes_together(self, size: int) -> bool:
+        """Whether the datasite takes weights of so many bytes with their ticket; more go on where a line broke."""
+        release = self._channel.release
+        return release is not None and release.minor_version >= TOGETHER_SINCE and size <= MOST_TOGETHER_BYTES
+
+    def _asked(self, answer: object, round_index: int, request_id: str) -> RunAnswer:
         if isinstance(answer, dict) and "error" in answer:
             raise_answer(str(answer.get("code")), str(answer["error"]))
-        return self._run(answer, Ticket.parse(ticket).round, request_id)
+        return self._run(answer, round_index, request_id)
 
     def ask_for_canary(self, request_id: str) -> RunAnswer:
         """Has two steps of an approved request run on the mock; returns the run's public fields."""
@@ -270,29 +283,3 @@ def _request_of(path: str) -> str:
     """Which code request a question is about; empty where about none."""
     of, _, rest = path.removeprefix("/").partition("/")
     return rest.partition("/")[0].partition("?")[0] if of == "requests" else ""
-
-
-def answer_of(answer: httpx.Response) -> object:
-    """Plain values; None for an answer that is not JSON, which is no declared type's."""
-    try:
-        return answer.json()
-    except (ValueError, RecursionError):
-        return None
-
-
-def read_answer(kind: type[_Answer], content: object, whose: str) -> _Answer:
-    """What a datasite answered, if it is what that answer declares; what one of a later release says more is left out.
-
-    Args:
-        kind: A type of `policies.answers`.
-        content: Plain values.
-        whose: The datasite, for the error.
-
-    Raises:
-        FederationError: It is anything else.
-    """
-
-    def refusal(text: str) -> FederationError:
-        return FederationError(f"{whose} gave an answer that this version does not understand: {text}")
-
-    return from_plain(kind, content, refusal, more_fields=True)

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from pathlib import Path
 from typing import Self, TypeVar
@@ -231,7 +232,7 @@ class Federation:
         on_request: Callable[[str, CodeRequest], None] = lambda name, request: None,
         on_refusal: Callable[[str, WanwuError], None] = lambda name, error: None,
     ) -> dict[str, CodeRequest]:
-        """Submits the plan to every hospital; returns the request at each that is there and takes it.
+        """Submits the plan to every hospital, beside each other; returns the request at each that takes it.
 
         Args:
             plan: What they are asked for.
@@ -243,20 +244,24 @@ class Federation:
             WanwuError: All refused it; what the first of them said, with its name.
         """
         requests: dict[str, CodeRequest] = {}
-        refusals: list[WanwuError] = []
-        for name, hospital in self.hospitals.items():
-            try:
-                requests[name] = hospital.submit(plan, named(name))
-            except WanwuError as error:
-                refusals.append(type(error)(f"{name}: {error.public}"))
-                on_refusal(name, error)
-            else:
-                on_request(name, requests[name])
+        refusals: dict[str, WanwuError] = {}
+        names = {name: named(name) for name in self.hospitals}  # each before any is asked
+        with ThreadPoolExecutor(max(len(names), 1)) as pool:
+            asked = {pool.submit(hospital.submit, plan, names[name]): name for name, hospital in self.hospitals.items()}
+            for answer in as_completed(asked):
+                name = asked[answer]
+                try:
+                    requests[name] = answer.result()
+                except WanwuError as error:
+                    refusals[name] = type(error)(f"{name}: {error.public}")
+                    on_refusal(name, error)
+                else:
+                    on_request(name, requests[name])
         for name, away in self._away.items():
             on_refusal(name, away.error)
         if refusals and not requests:
-            raise refusals[0]
-        return requests
+            raise next(refusals[name] for name in names if name in refusals)
+        return {name: requests[name] for name in names if name in requests}
 
     def close(self) -> None:
         """Closes all connections."""

@@ -175,6 +175,11 @@ class Hospital:
         self._check_published(dataset)
         return self.routes.ask(request.request_id, ticket.to_text())
 
+    def ask_with(self, dataset: str, request: CodeRequest, ticket: Ticket, weights: bytes) -> RunAnswer:
+        """As `ask`, with the weights that the ticket names, where the hospital `takes_together` so many bytes."""
+        self._check_published(dataset)
+        return self.routes.ask_with(request.request_id, ticket, weights)
+
     @property
     def client(self) -> Any:
         """The account's PySyft client."""

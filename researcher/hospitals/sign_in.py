@@ -9,8 +9,9 @@ from policies.answers.sign_in import SignInAnswer
 from policies.errors import SignInFailed, VersionMismatch, WanwuError
 from policies.versions import protocol
 from researcher.hospitals.connections.answered_errors import answered_error
+from researcher.hospitals.connections.answers import answer_of, read_answer
 from researcher.hospitals.credentials import Credentials
-from researcher.hospitals.datasite_client import PREFIX, answer_of, read_answer
+from researcher.hospitals.datasite_client import PREFIX
 from researcher.hospitals.secure_channel import SecureChannel
 
 _OK, _NO_SUCH_ROUTE = 200, 404

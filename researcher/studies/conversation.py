@@ -64,12 +64,21 @@ class Conversation:
             for name, why in self.left_behind.items()
         ]
 
-    def decisions(self) -> dict[str, tuple[str, str]]:
+    def decisions(self, *, waiting: bool = True) -> dict[str, tuple[str, str]]:
         """Datasite → (one of the states of a request, such as `pending`; the hospital's reason).
 
         One that is out of reach has the state `unreachable`, one that takes no question from this account `refused`.
+
+        Args:
+            waiting: Whether a hospital that is not connected yet is waited for; else it is told as out of reach.
         """
-        return at_each(self.requests, lambda name: decisions.told_by(self._told, name), None)
+        away = {} if waiting else {name: self.federation.missing.get(name) for name in self.requests}
+
+        def told(name: str) -> tuple[str, str]:
+            missing = away.get(name)
+            return decisions.told_by(self._told, name) if missing is None else ("unreachable", missing)
+
+        return at_each(self.requests, told, None)
 
     def _told(self, name: str) -> tuple[str, str]:
         """(state, reason) of a hospital's request."""

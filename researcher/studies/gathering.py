@@ -11,24 +11,27 @@ Guarantees:
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from functools import partial
+from typing import Any
 
-from policies.errors import ConfigError, NotEnoughDatasites, RoundRefused, RunLost, WanwuError
+from policies.errors import ConfigError, NotEnoughDatasites, RequestUnknown, RoundRefused, RunLost, WanwuError
 from policies.plans.server.local_part import shared
 from policies.plans.training import TrainingPlan
 from researcher.strategies import ClientUpdate, ServerState
 from researcher.studies.asked_round import AskedRound
-from researcher.studies.remote_round import DatasiteRound, RemoteRound
+from researcher.studies.remote_round import RemoteRound
 from researcher.studies.retry_policy import Backoff, RetryPolicy
 from researcher.studies.rounds.came import Came, GivenUp
+from researcher.studies.rounds.datasite_round import DatasiteRound
 from researcher.studies.rounds.outgoing import Outgoing
-from researcher.studies.taking_part.roster import NOT_HEARD, Roster
+from researcher.studies.taking_part.roster import LOOK_SECONDS, NOT_HEARD, Roster, Told
 
-# How often it is looked whether a round's deadline has passed; what arrives is taken at once.
+# How often it is looked at what nothing tells of; what arrives is taken at once, and a deadline is kept.
 _LOOK_SECONDS = 1.0
 At = Callable[[str, int, threading.Event], RemoteRound]
 
@@ -74,6 +77,8 @@ class Gathering:
         self._under_way: dict[Future[DatasiteRound], RemoteRound] = {}
         self._cancelling: dict[str, Future[None]] = {}
         self._enough_after: float | None = None
+        self._never_asked = False
+        self._answers: Collection[Future[Told]] = ()
         self._ended = threading.Event()
 
     @property
@@ -96,24 +101,25 @@ class Gathering:
         """
         weights = self._outgoing(state)
         shapes = shared(self._plan, {name: array.shape for name, array in state.weights.items()})
-        begun, backoff = time.monotonic(), Backoff()
+        begun, backoff = time.monotonic(), Backoff(at_once=False)
         moved = begun
         self._enough_after = None
-        self._roster.look(self._pool)
+        self._answers = self._roster.look(self._pool, enough=self._needed)  # the others answer beside the round
         self._ask(state.round, weights, shapes, came)
         while not self._is_over(state.round, begun, came):
-            if not self._under_way:
+            if self._roster.hear() or self._never_asked:
+                self._ask(state.round, weights, shapes, came)
+            elif not self._under_way and len(came.names) < self._needed:
                 self._check_more_may_come(state.round, came, moved)
                 backoff.pause(self._ended)
                 self._roster.look(self._pool)
                 self._ask(state.round, weights, shapes, came)
-            elif self._roster.hear():
-                self._ask(state.round, weights, shapes, came)
-            done, _ = wait(self._under_way, timeout=_LOOK_SECONDS, return_when=FIRST_COMPLETED)
-            for future in done:
+            ended = self._wait(begun)
+            came.waited_until = time.monotonic()
+            for future in ended:
                 update = self._take(self._under_way.pop(future), future, state.round, came)
                 if update is not None:
-                    moved, backoff = time.monotonic(), Backoff()
+                    moved, backoff = time.monotonic(), Backoff(at_once=False)
                     if self._enough_after is None and len(came.names) >= self._needed:
                         self._enough_after = moved - begun
                     yield update
@@ -151,6 +157,7 @@ class Gathering:
 
     def _ask(self, round_index: int, weights: Outgoing, shapes: Mapping[str, tuple[int, ...]], came: Came) -> None:
         """Asks who takes part, has nothing under way, and has not answered in this round."""
+        self._never_asked = False
         busy = {there.hospital.name for there in self._under_way.values()} | came.names | set(came.failed)
         before = self._asked.at(round_index, weights.digest)
         parts: list[RemoteRound] = []
@@ -225,6 +232,9 @@ class Gathering:
 
     def _fail(self, there: RemoteRound, error: WanwuError, round_index: int, came: Came) -> None:
         name = there.hospital.name
+        if there.round_index != round_index and isinstance(error, RequestUnknown) and not there.taken:
+            self._never_asked = True  # that round's ticket did not come through: it is asked for this one
+            return
         if there.round_index == round_index and isinstance(error, RunLost | RoundRefused):  # or for other weights
             came.lost.add(name)
         if there.asked and isinstance(error, NOT_HEARD):
@@ -234,16 +244,31 @@ class Gathering:
         if name in self._roster.approved:
             came.failed[name] = f"{error.code}: {error.public}"
 
+    def _wait(self, begun: float) -> list[Future[DatasiteRound]]:
+        """Until something has come, a hospital that was asked whether it takes part has answered, or time is up."""
+        left = self._deadline(begun) - time.monotonic()
+        waited_for: set[Future[Any]] = {*self._under_way, *self._roster.answering}
+        done, _ = wait(waited_for, timeout=min(max(left, 0.01), _LOOK_SECONDS), return_when=FIRST_COMPLETED)
+        return [future for future in self._under_way if future in done]
+
     def _is_over(self, round_index: int, begun: float, came: Came) -> bool:
         if len(came.names) < self._needed:
             return False
-        if not self._policy.leaves_behind or self._enough_after is None:
-            return not self._under_way
-        in_time = any(there.round_index == round_index for there in self._under_way.values())
-        return not in_time or self._is_past(begun + self._policy.longest(self._enough_after))
+        leaves_behind = self._policy.leaves_behind and self._enough_after is not None
+        if leaves_behind and self._is_past(self._deadline(begun)):
+            return True
+        if time.monotonic() < begun + LOOK_SECONDS and {*self._answers}.intersection(self._roster.answering):
+            return False
+        if leaves_behind:
+            return not any(there.round_index == round_index for there in self._under_way.values())
+        return not self._under_way
 
     def _is_past(self, deadline: float) -> bool:
         return time.monotonic() >= deadline
+
+    def _deadline(self, begun: float) -> float:
+        """When the round ends without those that are still at work; infinite while updates are too few."""
+        return math.inf if self._enough_after is None else begun + self._policy.longest(self._enough_after)
 
     def _check_more_may_come(self, round_index: int, came: Came, moved: float) -> None:
         """Returns if hospitals that are away may still make the round's updates enough."""

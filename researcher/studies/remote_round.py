@@ -5,33 +5,29 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
-
-import numpy as np
 
 from policies.answers.runs import ENDED, ChargedRunAnswer, RunAnswer
 from policies.contracts.encodings import largest_size
 from policies.contracts.inputs import Ticket
 from policies.contracts.outputs import take_update
-from policies.errors import (
-    ClocksDiffer,
-    DatasiteUnreachable,
-    FederationError,
-    RequestUnknown,
-    RunFailed,
-    RunLost,
-)
+from policies.errors import FederationError, RequestUnknown, RunFailed, RunLost
 from policies.plans.kinds import Plan
 from researcher.hospitals.code_request import CodeRequest
 from researcher.hospitals.connections.answered_errors import raise_answer
+from researcher.hospitals.connections.connecting import NOT_LET_IN
 from researcher.hospitals.hospital import Hospital
-from researcher.studies.retry_policy import Backoff, RetryPolicy
+from researcher.studies.retry_policy import RetryPolicy
+from researcher.studies.rounds.datasite_round import DatasiteRound
 from researcher.studies.rounds.fetched_update import fetch, kept_here
 from researcher.studies.rounds.outgoing import Outgoing
+from researcher.studies.rounds.reaching import NOT_REACHED, reaching
 
 _T = TypeVar("_T")
+AT_WORK = ("queued", "running", "done")
+"""States of a run whose update may come."""
 _FORGOTTEN = (
     "It took round {} and knows nothing of it any more, as after a restore. Ask its people whether its ledger has all "
     "that was charged, which the receipts that you have show, and run the study again then."
@@ -58,31 +54,6 @@ class RoundEvent:
 
 
 @dataclass
-class DatasiteRound:
-    """What came back from one hospital, and what it took. Bytes are those of the encoded weights and update."""
-
-    update: dict[str, np.ndarray] | None
-    bytes_up: int
-    bytes_down: int
-    queue_seconds: float
-    transfer_seconds: float
-    train_seconds: float
-    epsilon: float | None
-    arrived: float = field(default_factory=time.monotonic)
-
-    def take_update(self) -> dict[str, np.ndarray]:
-        """Hands the update over, so that only the average stays in memory.
-
-        Returns:
-            Name → float32 array, each of its parameter's shape.
-        """
-        if self.update is None:
-            raise FederationError("The update was taken already.")
-        update, self.update = self.update, None
-        return update
-
-
-@dataclass
 class RemoteRound:
     """One hospital's part of a round.
 
@@ -96,6 +67,7 @@ class RemoteRound:
         stopping: Set when nobody waits for this hospital's part any more.
         on_event: Told what the hospital is doing.
         resumes: Whether the hospital may be at this round already, asked before the researcher's side was stopped.
+        known: What the hospital has told of its run since; None if it is to be asked.
         dropped: An earlier round of this hospital that is cancelled before this one is asked for; None if none is.
         taken: Whether the hospital has told of this round's run in this session.
         asked: Whether the hospital may have been asked: from then on it may have charged the round.
@@ -112,6 +84,7 @@ class RemoteRound:
     stopping: threading.Event
     on_event: Callable[[RoundEvent], None]
     resumes: bool = False
+    known: RunAnswer | None = None
     dropped: int | None = None
     asked: bool = False
     taken: bool = False
@@ -155,7 +128,7 @@ class RemoteRound:
         """
         self.asked = True
         begun = time.monotonic()
-        return self._receive(0, begun, begun, shapes)
+        return self._receive(0, begun, begun, shapes, None)
 
     def cancel(self, round_index: int) -> bool:
         """Cancels a round of this hospital that nobody waits for: one that has not started there costs nothing.
@@ -176,17 +149,37 @@ class RemoteRound:
 
     def _attempt(self, weights: Outgoing, shapes: Mapping[str, tuple[int, ...]]) -> DatasiteRound:
         begun = time.monotonic()
-        if self._is_there():
-            return self._receive(0, begun, begun, shapes)
+        if (run := self._there()) is not None:
+            return self._receive(0, begun, begun, shapes, run)
         self._say("sending")
-        digest, size = self._reaching(lambda: self._send(weights))
-        sent = time.monotonic()
-        self._check_wanted()
-        self.asked = True
-        ticket = Ticket(round=self.round_index, weights=digest)
-        self._reaching(lambda: self.hospital.ask(self.dataset, self.request, ticket))
+        if (sent := self._together(weights)) is not None:
+            run, size = sent
+        else:
+            digest, size = self._reaching(lambda: self._send(weights))
+            self._check_wanted()
+            self.asked = True
+            ticket = Ticket(round=self.round_index, weights=digest)
+            run = self._reaching(lambda: self.hospital.ask(self.dataset, self.request, ticket))
         self.taken = True
-        return self._receive(size, begun, sent, shapes)
+        return self._receive(size, begun, time.monotonic(), shapes, run)
+
+    def _together(self, weights: Outgoing) -> tuple[RunAnswer, int] | None:
+        """Sends small weights with their ticket; the run and how many bytes it was.
+
+        None where the hospital takes them one after the other, or the line broke: then it goes on where that was.
+        """
+        with weights.to(self.hospital.name) as sent:
+            if not self.hospital.routes.takes_together(len(sent.content)):
+                return None
+            self.asked = True
+            ticket = Ticket(round=self.round_index, weights=sent.digest)
+            try:
+                return self.hospital.ask_with(self.dataset, self.request, ticket, sent.content), len(sent.content)
+            except NOT_REACHED:
+                return None
+            except NOT_LET_IN:  # it took nothing
+                self.asked = False
+                raise
 
     def _send(self, weights: Outgoing) -> tuple[str, int]:
         """Sends what this hospital is to have; returns its digest and how many bytes it is."""
@@ -194,22 +187,23 @@ class RemoteRound:
             self.hospital.routes.put_blob(sent.content, digest=sent.digest)
             return sent.digest, len(sent.content)
 
-    def _is_there(self) -> bool:
-        """Whether the hospital is at the round, or has done it, since it was asked before: then it is not again."""
+    def _there(self) -> RunAnswer | None:
+        """The run, if the hospital is at the round, or has done it, since it was asked before: it is not again."""
         resumes, self.resumes = self.resumes, False
+        known, self.known = self.known, None
         try:
-            run = self._reaching(partial(self._ask, -1)) if resumes else None
+            run = known or self._reaching(partial(self._ask, -1)) if resumes else None
         except RequestUnknown:
-            return False
+            return None
         self.asked = self.asked or run is not None
-        return run is not None and run.state in ("queued", "running", "done")
+        return run if run is not None and run.state in AT_WORK else None
 
     def _receive(
-        self, bytes_up: int, begun: float, sent: float, shapes: Mapping[str, tuple[int, ...]]
+        self, bytes_up: int, begun: float, sent: float, shapes: Mapping[str, tuple[int, ...]], told: RunAnswer | None
     ) -> DatasiteRound:
-        """Waits for the run's end and takes its update."""
+        """Waits for the run's end and takes its update; `told` is what the hospital has told of the run so far."""
         routes = self.hospital.routes
-        run, started = self._follow()
+        run, started = self._follow(told)
         trained = time.monotonic()
         self.epsilon = run.epsilon_spent if isinstance(run, ChargedRunAnswer) else None
         if run.state != "done":
@@ -234,11 +228,12 @@ class RemoteRound:
             arrived=ended,
         )
 
-    def _follow(self) -> tuple[RunAnswer, float]:
+    def _follow(self, told: RunAnswer | None) -> tuple[RunAnswer, float]:
         """Waits until the run has ended; returns its last public fields and when it left the queue."""
         seen, started, moved = -1, None, time.monotonic()
         while True:
-            run = self._known(seen)
+            run = self._known(seen) if told is None or _says_less(told) else told
+            told = None
             if run.version != seen:
                 seen, moved = run.version, time.monotonic()
             if started is None and run.state != "queued":
@@ -276,25 +271,20 @@ class RemoteRound:
             raise FederationError("The round ended without this hospital.")
 
     def _reaching(self, ask: Callable[[], _T]) -> _T:
-        """Asks again while the datasite cannot be reached, as long as bytes come through or the retry policy allows.
-
-        That time begins with the first try that failed: a question may have waited for long, and a machine that slept,
-        or a process that was stopped, finds every line broken when it goes on.
-        """
-        routes, backoff = self.hospital.routes, Backoff()
-        moved, since = routes.bytes_moved, None
-        while True:
-            try:
-                return ask()
-            except (DatasiteUnreachable, ClocksDiffer) as error:
-                now = time.monotonic()
-                if since is None or routes.bytes_moved > moved:
-                    moved, backoff, since = routes.bytes_moved, Backoff(), now
-                if now - since >= self.retry_policy.unreachable_seconds or self.stopping.is_set():
-                    raise
-                self._say("unreachable", reason=error.public)
-                backoff.pause(self.stopping)
+        """Asks again while the datasite cannot be reached; see `reaching`."""
+        return reaching(
+            ask,
+            self.hospital.routes,
+            seconds=self.retry_policy.unreachable_seconds,
+            stopping=self.stopping,
+            on_failure=lambda reason: self._say("unreachable", reason=reason),
+        )
 
     def _say(self, state: str, reason: str = "", queue_position: int = 0) -> None:
         event = RoundEvent(self.hospital.name, self.round_index, state, reason, queue_position)
         self.on_event(event)
+
+
+def _says_less(told: RunAnswer) -> bool:
+    """Whether it is of a run that has ended, without what that cost: a ticket's answer does not say it."""
+    return told.state in ENDED and not isinstance(told, ChargedRunAnswer)

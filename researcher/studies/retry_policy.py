@@ -95,18 +95,26 @@ class RetryPolicy:
 
 
 class Backoff:
-    """Pauses between tries: each about twice the one before, up to five seconds, shortened at random by up to a half.
+    """Pauses between tries: none before the second, as most lines that broke are there again; then each about twice the
+    one before, up to five seconds, shortened at random by up to a half.
 
     Drawn, so that many who lost the same hospital at the same time do not all come back at the same time (Brooker,
     "Exponential Backoff And Jitter", 2015).
     """
 
-    def __init__(self) -> None:
-        self._tries = 0
+    def __init__(self, *, at_once: bool = True) -> None:
+        """Has paused for nothing yet.
+
+        Args:
+            at_once: Whether there is no pause before the second try; not where what failed took its time.
+        """
+        self._tries = -1 if at_once else 0
 
     def pause(self, stopping: threading.Event) -> None:
         """Waits for the next try, or until `stopping` is set."""
-        longest = min(_FIRST_SECONDS * 2.0**self._tries, _MOST_SECONDS)
-        self._tries = min(self._tries + 1, 16)
+        tries, self._tries = self._tries, min(self._tries + 1, 16)
+        if tries < 0:
+            return
+        longest = min(_FIRST_SECONDS * 2.0**tries, _MOST_SECONDS)
         drawn = int.from_bytes(os.urandom(4)) / (1 << 32)
         stopping.wait(longest * (1 + drawn) / 2)

@@ -19,6 +19,7 @@ from functools import partial
 
 import numpy as np
 
+from policies.answers.runs import RunAnswer
 from policies.errors import ConfigError
 from policies.plans.server.server_spec import BESIDE
 from policies.plans.training import TrainingPlan
@@ -36,6 +37,7 @@ from researcher.studies.rounds.outgoing import check_sends, outgoing
 from researcher.studies.submission import STUDY_FILE, Submission
 from researcher.studies.taking_part.canaries import Canaries
 from researcher.studies.taking_part.readiness import Readiness
+from researcher.studies.taking_part.resumed import Resumed
 
 __all__ = ["STUDY_FILE", "Study", "check_enough", "strategy_of"]
 
@@ -177,14 +179,21 @@ class Study(Submission[TrainingPlan]):
     ) -> Gathering:
         """Gathers from those that approved and passed their canary, and from who joins them."""
         asked = AskedRound.load(self.folder, len(history))
+        resumed = Resumed(asked, self._run_of, canaries.told)
         if asked.datasites:
             on_event = Readiness(pool).before(on_event)
+
+        def at(name: str, index: int, stopping: threading.Event) -> RemoteRound:
+            there = self._at(name, index, policy, stopping, on_event)
+            there.known = resumed.run(name, index)
+            return there
+
         try:
             roster = self.roster(
                 min_clients,
                 pool,
                 unreachable_seconds=policy.unreachable_seconds,
-                ask=canaries.told,
+                ask=resumed.told,
                 # Who goes on with a round does not wait for a hospital that is away: the others are at work.
                 deadline=0.0 if policy.leaves_behind and asked.datasites else policy.round_deadline,
             )
@@ -193,7 +202,7 @@ class Study(Submission[TrainingPlan]):
         return Gathering(
             self.plan,
             roster,
-            lambda name, index, stopping: self._at(name, index, policy, stopping, on_event),
+            at,
             pool,
             outgoing=partial(outgoing, strategy, self.plan),
             size_of=self._size,
@@ -251,6 +260,10 @@ class Study(Submission[TrainingPlan]):
             stopping=stopping,
             on_event=on_event,
         )
+
+    def _run_of(self, name: str, round_index: int) -> RunAnswer:
+        request = self.requests[name].request_id
+        return self.federation.asked(name, lambda one: self._shown_to(one, name).routes.run(request, round_index))
 
     def _size(self, name: str) -> int:
         return self.hospital(name).datasets[self.plan.dataset].public_size

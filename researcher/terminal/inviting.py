@@ -117,7 +117,7 @@ def invite(
                 f"All {study.plan.rounds} rounds of '{study.plan.study}' are done: nobody can join it any more. Submit "
                 "a new study to all of them, or 'repeat' this one."
             )
-        told = {name: with_reason(*one) for name, one in study.decisions().items()}
+        told = {name: with_reason(*one) for name, one in study.decisions(waiting=hospital is None).items()}
         _check_not_ended(study, told)
         names = _candidates(study, hospital, told)
         made = Invitations(asked_before=told)

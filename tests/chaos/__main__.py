@@ -47,6 +47,8 @@ def _print(chaos: Chaos) -> None:
     print(f"{'':>28} {'undisturbed':>12} {'disturbed':>12}")
     for told, of in ROWS.items():
         print(f"{told:>28} {of(chaos.undisturbed):>12} {of(chaos.disturbed):>12}")
+    if (one := chaos.disturbed.invited) is not None:
+        print(f"invited after round {one.after_round}: rounds charged {one.charged}, used {one.used}")
     print(f"ratio {chaos.ratio:.2f}, of the median rounds {chaos.ratio_of_rounds:.2f}")
     print(f"round_deadline {chaos.round_deadline:.1f} s; the cut {chaos.cut_seconds:.1f} s")
     for asked, holds in chaos.kept.items():

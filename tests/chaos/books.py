@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from datasites.state.kept_books import open_ledger, seal_of
 from policies.contracts.weights import read_weights
 from policies.ledger.reservations import NOTHING_LEFT
 from policies.plans.training import TrainingPlan
+from researcher.studies.taking_part.on_the_way import ON_THE_WAY_FILE
 
 MOST_UPDATE_BYTES = 1 << 24
 
@@ -52,6 +55,56 @@ class Books:
         """Whether nothing was lost, and everything was charged exactly once."""
         wrong = self.rounds_lost + self.charged_twice + self.charged_less + self.used_twice
         return not wrong and not self.wrong_model
+
+
+@dataclass(frozen=True)
+class Invited:
+    """What its own books and the study's folder say of a hospital that came while the study ran.
+
+    Attributes:
+        after_round: Rounds that were done when it was asked, as the folder says.
+        requests: How often its books have the study's plan.
+        charged: The rounds that its ledger charged, from 1.
+        used: Those whose update is in the model, from 1.
+        on_the_way: Whether the folder has a note of a request that was not heard of.
+    """
+
+    after_round: int
+    requests: int
+    charged: list[int]
+    used: list[int]
+    on_the_way: bool
+
+    @property
+    def in_order(self) -> bool:
+        """Whether it was asked once, charged nothing of before, and took part."""
+        late = min(self.charged, default=0) > self.after_round > 0
+        return self.requests == 1 and late and bool(self.used) and not self.on_the_way
+
+
+def invited_of(folder: Path, hospital: Hospital, request: str, records: list[dict[str, Any]]) -> Invited:
+    """Reads them.
+
+    Args:
+        folder: The study's.
+        hospital: Who came.
+        request: Its request.
+        records: The study's rounds, as its history holds them.
+    """
+    name = hospital.state.name
+    shown = [hospital.admin_json("show", one["id"])["plan_digest"] for one in hospital.admin_json("requests")]
+    held = open_ledger(StateFolder(hospital.state)).reservations()[request]
+    return Invited(
+        after_round=json.loads((folder / "study.json").read_text())["invited"][name]["after_round"],
+        requests=shown.count(hospital.admin_json("show", request)["plan_digest"]),
+        charged=sorted(index + 1 for index in held.rounds_charged),
+        used=[
+            record["round"] - record.get("staleness", {}).get(name, 0)
+            for record in records
+            if name in record["datasites"]
+        ],
+        on_the_way=(folder / ON_THE_WAY_FILE).exists(),
+    )
 
 
 def books_of(

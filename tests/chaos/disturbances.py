@@ -7,6 +7,7 @@ that is what is done to it.
 from __future__ import annotations
 
 import contextlib
+import json
 import resource
 import signal
 import threading
@@ -17,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import psutil
-from support.hospitals import Hospital
+from support.hospitals import Hospital, command
 
 from chaos.hospitals import Federated
 from chaos.watching import Watched
@@ -28,6 +29,7 @@ TURN_SECONDS = 1.0
 # Hospitals by their number, and of so many rounds the share after which something happens to them.
 SLOW, RESTARTED, DENYING, KILLED, CUT, FULL = 1, 2, 0, 3, 4, 5
 KILLS = (0.15, 0.45, 0.8)
+INVITED_AFTER = 0.1  # early: what has fewer hospitals has less to compute
 
 
 @dataclass
@@ -38,7 +40,7 @@ class Disturbances:
         federated: The hospitals.
         study: The study under way.
         rounds: Of its plan.
-        request_of: Hospital → its request.
+        request_of: Hospital → its request; that of who is invited once it is.
         cut_seconds: How long a line is cut.
         notes: What was done, with the round in which, and how long it took.
     """
@@ -54,6 +56,7 @@ class Disturbances:
     def schedule(self) -> list[tuple[int, str, Callable[[], None]]]:
         """After so many rounds, what happens; in order."""
         shares: list[tuple[float, str, Callable[[], None]]] = [
+            (max(INVITED_AFTER, 1 / self.rounds), "invite", self._invite),
             (0.2, "cut", lambda: self._cut(CUT)),
             (0.3, "restart", lambda: self._restart(RESTARTED, signal.SIGTERM)),
             (0.5, "deny", lambda: self._deny(DENYING)),
@@ -72,7 +75,7 @@ class Disturbances:
             under_way = []
             for after, what, do in self.schedule:
                 self.study.wait(lambda after=after: self.study.rounds_done >= after)
-                if do == self.study.kill_and_start:
+                if do in (self.study.kill_and_start, self._invite):
                     self._do(what, do)
                 else:  # the study does not wait for a hospital that starts
                     under_way.append(pool.submit(self._do, what, do))
@@ -110,6 +113,19 @@ class Disturbances:
     def _deny(self, number: int) -> None:
         hospital = self._hospital(number)
         hospital.admin("end", self.request_of[hospital.state.name], "--reason", "our board has changed its mind")
+
+    def _invite(self) -> None:
+        """The last hospital is asked by the command, for which the researcher's process is ended, and approves."""
+        hospital = self._hospital(-1)
+        name, folder = hospital.state.name, self.study.folder
+
+        def ask() -> None:
+            about = ("--credentials", str(self.federated.credentials / "*.json"), "--out", str(folder))
+            command("-m", "researcher", "invite", *about, "--hospital", name, forked=False)
+            self.request_of[name] = json.loads((folder / "study.json").read_text())["requests"][name]["request_id"]
+            hospital.admin("approve", self.request_of[name])
+
+        self.study.kill_and_start(ask)
 
     def _limit_files(self, number: int, size: int | None) -> None:
         """Nothing can be written at a hospital from now on, as on a full disk; or again."""

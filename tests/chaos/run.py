@@ -15,7 +15,7 @@ from support.hospitals import CLASSES, draw_pictures, small_plan
 from support.waiting import wait_for
 
 from chaos import researcher
-from chaos.books import Books, books_of
+from chaos.books import Books, Invited, books_of, invited_of
 from chaos.disturbances import CUT_MINUTES, Disturbances
 from chaos.hospitals import PICTURES, UNREADABLE, Federated, federated, pictures_taken
 from chaos.watching import Watched
@@ -35,7 +35,7 @@ class Size:
     hospitals: int = 8
     rounds: int = 20
     steps: int = (
-        130  # rounds of ten seconds: lines and processes that start take what they take, however short rounds are
+        240  # rounds of ten seconds: lines and processes that start take what they take, however short rounds are
     )
 
     @property
@@ -55,6 +55,7 @@ class Ran:
         books: What the hospitals' books say of it.
         notes: What was done to it.
         resumes: After each kill of the researcher, the seconds until it was inside the round again.
+        invited: What the books say of who was invited; None where nobody was.
     """
 
     seconds: float
@@ -63,6 +64,7 @@ class Ran:
     books: Books
     notes: list[dict[str, Any]]
     resumes: list[dict[str, Any]]
+    invited: Invited | None
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,8 @@ class Chaos:
             "rounds lost 0": not done.books.rounds_lost,
             "charged exactly once": done.books.in_order,
             f"at most {MOST_RATIO:g} times the undisturbed time": self.ratio <= MOST_RATIO,
+            "who was invited was asked once, and charged from then on": done.invited is not None
+            and done.invited.in_order,
             f"inside the round again within {MOST_RESUME_SECONDS:g} s": bool(done.resumes)
             and all(one["at the round"] <= MOST_RESUME_SECONDS for one in done.resumes),
         }
@@ -121,7 +125,7 @@ def run(folder: Path, size: Size, *, seed: int = 1) -> Chaos:
 
 
 def _ran(folder: Path, made: Federated, size: Size, *, deadline: float, cut: float | None = None) -> Ran:
-    """Submits a study, has it approved, and runs it to its end."""
+    """Submits a study, has it approved, and runs it to its end; if it is disturbed, one hospital is asked later."""
     from datasites.training.models import initial_weights
     from researcher.hospitals.federation import Federation
     from researcher.studies.checkpoints import load_state
@@ -130,11 +134,12 @@ def _ran(folder: Path, made: Federated, size: Size, *, deadline: float, cut: flo
     with Federation.connect(made.files) as federation:
         plan = small_plan(federation, study=folder.name, rounds=size.rounds, steps_per_round=size.steps)
         plan = replace(plan, privacy=replace(plan.privacy, noise_multiplier=NOISE))
-        study = Study.submit(federation, plan, folder)
+        asked = list(made.hospitals) if cut is None else list(made.hospitals)[:-1]
+        study = Study.submit(federation.only(*asked), plan, folder)
         requests = {name: request.request_id for name, request in study.requests.items()}
-        assert list(requests) == list(made.hospitals), dict(study.refused)
-        for name, hospital in made.hospitals.items():
-            hospital.admin("approve", requests[name])
+        assert list(requests) == asked, dict(study.refused)
+        for name, request in requests.items():
+            made.hospitals[name].admin("approve", request)
     images, labels = draw_pictures(HELD_OUT, seed=99)
     np.savez(folder / researcher.HOLD_OUT, images=images, labels=labels, class_names=np.array(CLASSES))
     watched = Watched(folder, made.files, size.min_clients, deadline)
@@ -151,8 +156,10 @@ def _ran(folder: Path, made: Federated, size: Size, *, deadline: float, cut: flo
     assert saved is not None
     records = [record.to_dict() for record in saved[1].records]
     books = books_of(made.hospitals, requests, plan, records, initial_weights(plan.model, 0), saved[0].weights)
+    later = [name for name in made.hospitals if name not in asked]
+    invited = invited_of(folder, made.hospitals[later[0]], requests[later[0]], records) if later else None
     took = [record.seconds["total"] for record in saved[1].records]
-    return Ran(seconds, took, records, books, disturbances.notes, watched.resumes)
+    return Ran(seconds, took, records, books, disturbances.notes, watched.resumes, invited)
 
 
 @contextlib.contextmanager

@@ -54,11 +54,16 @@ class Watched:
                 stderr=log,
             )
 
-    def kill_and_start(self) -> None:
-        """SIGKILLs the process inside a round and starts it again; notes how long it takes to be at the round again."""
+    def kill_and_start(self, meanwhile: Callable[[], object] = lambda: None) -> None:
+        """SIGKILLs the process inside a round and starts it again; notes how long it takes to be at the round again.
+
+        Args:
+            meanwhile: Done while there is no such process, which counts for the study and not for that.
+        """
         self.wait(lambda: len(self.at_work(self.rounds_done)) >= 2)
         self.end(signal.SIGKILL)
         index = self.rounds_done
+        meanwhile()
         begun = time.time()
         self.start()
         own = self._own_events

@@ -15,5 +15,8 @@ def test_whatever_fails_no_round_is_lost_and_each_is_charged_exactly_once(tmp_pa
     for ran in (chaos.undisturbed, chaos.disturbed):
         assert ran.books.in_order, ran.books
     done = [note["what"] for note in chaos.disturbed.notes]
-    assert sorted(set(done)) == ["cut", "deny", "disk free", "disk full", "kill", "kill the researcher", "restart"]
-    assert len(chaos.disturbed.resumes) == 3
+    assert sorted(set(done)) == sorted(
+        ["cut", "deny", "disk free", "disk full", "invite", "kill", "kill the researcher", "restart"]
+    )
+    assert len(chaos.disturbed.resumes) == 4
+    assert chaos.disturbed.invited is not None and chaos.disturbed.invited.in_order, chaos.disturbed.invited

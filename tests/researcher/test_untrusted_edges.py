@@ -41,7 +41,9 @@ with warnings.catch_warnings():  # what matplotlib and PySyft call by old names
     from researcher.hospitals.check import DatasetCheck, HospitalCheck
     from researcher.hospitals.code_requests import CodeRequest
     from researcher.hospitals.connections import connecting
-    from researcher.hospitals.datasite_client import DatasiteClient, raise_answer, read_answer
+    from researcher.hospitals.connections.answered_errors import raise_answer
+    from researcher.hospitals.connections.answers import read_answer
+    from researcher.hospitals.datasite_client import DatasiteClient
     from researcher.hospitals.hospital import DatasetInfo, Hospital
     from researcher.reports import StudyResult, write_page
     from researcher.reports.drawing import short

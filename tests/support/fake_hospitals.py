@@ -61,6 +61,7 @@ class FakeHospital:
         trained: Round → how often it was trained.
         downloads: Round → how often its update was taken.
         keeps_not: Rounds whose update its disk did not keep.
+        together: Whether it takes weights with their ticket, as hospitals of 0.2 do not.
     """
 
     name: str
@@ -76,6 +77,7 @@ class FakeHospital:
     trained: Counter[int] = field(default_factory=Counter)
     downloads: Counter[str] = field(default_factory=Counter)
     keeps_not: tuple[int, ...] = ()
+    together: bool = True
 
     def __post_init__(self) -> None:
         self.datasets = {"d": SimpleNamespace(public_size=SIZE)}
@@ -127,6 +129,12 @@ class FakeHospital:
                 self.charged[ticket.round] += 1
                 threading.Thread(target=self._train, args=(ticket.round,), daemon=True).start()
         return self.run("", ticket.round)
+
+    def takes_together(self, size: int) -> bool:
+        return self.together
+
+    def ask_with(self, dataset: str, request: CodeRequest, ticket: Ticket, weights: bytes) -> RunAnswer:
+        return self.ask(dataset, request, Ticket(ticket.round, self.put_blob(weights, digest=ticket.weights)))
 
     def run(self, request_id: str, round_index: int, *, seen: int = -1, wait_seconds: float = 0.0) -> RunAnswer:
         self._reach()

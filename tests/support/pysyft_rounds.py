@@ -14,7 +14,8 @@ from policies.answers.runs import RunAnswer
 from policies.contracts.inputs import Ticket
 from researcher.hospitals.code_request import CodeRequest
 from researcher.hospitals.code_requests import refusals_raised
-from researcher.hospitals.datasite_client import raise_answer, read_answer
+from researcher.hospitals.connections.answered_errors import raise_answer
+from researcher.hospitals.connections.answers import read_answer
 
 if TYPE_CHECKING:
     from researcher.hospitals.pysyft_connection import SignedCalls

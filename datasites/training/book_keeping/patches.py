@@ -22,8 +22,10 @@ from datasites.training.book_keeping.product_sums import (
     MOST_POSITIONS,
     SumOfOuterProducts,
     copying_is_better,
+    products_by_taps,
     products_with_patches,
     sum_of_products,
+    tap_by_tap_is_better,
 )
 
 _backward = torch.ops.aten.convolution_backward
@@ -123,9 +125,9 @@ class Patches(GhostNorms):
 
     def __init__(self, call: ConvolutionCall, inputs: torch.Tensor, grad_output: torch.Tensor) -> None:
         self._call = call
-        self._inputs = inputs
-        self._grad_output = grad_output
+        self._inputs, self._grad_output = inputs, grad_output
         self._kernel = call.shape[2:]
+        self._settings = (self._kernel, call.stride, call.padding, call.dilation)
         self._slides = all(step == 1 for step in call.stride)
 
     @property
@@ -159,13 +161,13 @@ class Patches(GhostNorms):
         return self.positions * math.prod(self._call.shape)
 
     def _is_large_alone(self) -> bool:
-        if self._call.groups > 1 and not (self._is_depthwise() and self._has_own_kernel()):
+        grouped = self._call.groups > 1
+        if grouped and not (self._is_depthwise() and self._has_own_kernel()):
             return False
         if _is_by_channel(self._inputs):
-            depthwise = self._call.groups > 1
-            return self._product() >= (_LARGE_ALONE_OF_OWN_CHANNELS if depthwise else _LARGE_ALONE_BY_CHANNEL)
+            return self._product() >= (_LARGE_ALONE_OF_OWN_CHANNELS if grouped else _LARGE_ALONE_BY_CHANNEL)
         large = _LARGE_ALONE_WITH_FEW_CHANNELS if self._inputs.shape[1] < _FEW_CHANNELS else _LARGE_ALONE
-        return self._call.groups == 1 and self._product() >= large
+        return not grouped and self._product() >= large
 
     @property
     def is_linear(self) -> bool:
@@ -190,10 +192,8 @@ class Patches(GhostNorms):
             return self._one_after_the_other()
         if self._is_depthwise() and not self._has_own_kernel() and self.positions <= _MOST_SLID * book.views:
             return summed_over_views(self._slid().view(-1, *shape), book)
-        channels, outputs = self._inputs.shape[1], self._grad_output.shape[1]
-        if self._call.groups == 1 and copying_is_better(channels, self._kernel, outputs):
-            settings = (self._kernel, self._call.stride, self._call.padding, self._call.dilation)
-            found = products_with_patches(self._inputs, self._grad_output, *settings)
+        if self._call.groups == 1 and copying_is_better(shape):
+            found = products_with_patches(self._inputs, self._grad_output, *self._settings)
             return summed_over_views(found, book).view(book.pictures, *shape)
         # As one convolution with a group for each picture, whose batch are the views.
         inputs, grad_output = (
@@ -207,10 +207,9 @@ class Patches(GhostNorms):
 
     def _one_after_the_other(self) -> torch.Tensor:
         """Each picture's gradient from a call of its own, (B, *shape)."""
-        found = self._inputs.new_empty(self._call.book.pictures, *self._call.shape)
-        groups = self._call.groups
+        found, call = self._inputs.new_empty(self._call.book.pictures, *self._call.shape), self._call
         for one, inputs, grad_output in zip(found, self._inputs.split(1), self._grad_output.split(1), strict=True):
-            one.copy_(self._call.backward(grad_output, inputs, found[0], groups=groups, of_weight=True))
+            one.copy_(call.backward(grad_output, inputs, found[0], groups=call.groups, of_weight=True))
         return found
 
     def _is_depthwise(self) -> bool:
@@ -239,13 +238,15 @@ class Patches(GhostNorms):
 
     def weighted_sum(self, factors: torch.Tensor) -> torch.Tensor:
         """See `PerSampleGradient.weighted_sum`."""
-        rows = (self._inputs, self._grad_output)
-        return sum_of_products(*rows, factors, positions=self.positions, product=self._product_of)
+        own = (self._inputs, self._grad_output, factors)
+        return sum_of_products(*own, positions=self.positions, product=self._product_of)
 
     def _product_of(self, inputs: torch.Tensor, grad_output: torch.Tensor) -> torch.Tensor:
         if self.is_linear:
             pixels = (rows.flatten(2).transpose(1, 2).flatten(0, 1) for rows in (grad_output, inputs))
             return (next(pixels).t() @ next(pixels)).view(self._call.shape)
+        if tap_by_tap_is_better(self._call.shape, math.prod(grad_output.shape[2:])):  # of which no weight has groups
+            return products_by_taps(inputs, grad_output, *self._settings)
         empty = inputs.new_empty(1).expand(self._call.shape)
         return self._call.backward(grad_output, inputs, empty, groups=1, of_weight=True)
 
@@ -254,21 +255,20 @@ class Patches(GhostNorms):
         book = self._call.book
         if book.views == 1:
             return rows.transpose(1, 2)
-        width, positions = rows.shape[1:]
-        apart = rows.view(book.views, book.pictures, width, positions).permute(1, 0, 3, 2)
-        return apart.reshape(book.pictures, book.views * positions, width)
+        apart = rows.view(book.views, book.pictures, *rows.shape[1:]).permute(1, 0, 3, 2)
+        return apart.reshape(book.pictures, -1, rows.shape[1])
 
     def _gram_of_patches(self) -> torch.Tensor:
         """Inner products of a picture's patches, float32, (B, T, T): what `InnerProducts` takes of the inputs."""
         if not self._slides:
-            settings = (self._kernel, self._call.dilation, self._call.padding, self._call.stride)
-            return lower_gram(self._by_picture(F.unfold(self._inputs, *settings)))
+            kernel, stride, padding, dilation = self._settings
+            return lower_gram(self._by_picture(F.unfold(self._inputs, kernel, dilation, padding, stride)))
         return self._summed_over_taps(gram(self._by_picture(self._inputs.flatten(2))))
 
     def _summed_over_taps(self, pixels: torch.Tensor) -> torch.Tensor:
         """From inner products of pixels to those of patches, which are sums of them."""
         views, (height, width) = self._call.book.views, self._inputs.shape[2:]
-        (above, left), (down, right) = self._call.padding, self._call.dilation
+        _, _, (above, left), (down, right) = self._settings
         pixels = pixels.view(-1, views, height, width, views, height, width)
         if above or left:
             pixels = F.pad(pixels, (left, left, above, above, 0, 0, left, left, above, above))

@@ -14,13 +14,16 @@ from datasites.training.book_keeping.gram import (
     InnerProducts,
     lower_gram,
     roundings,
+    square_lengths,
     square_norms_of_one,
 )
 from datasites.training.dp_sgd.weighted_sums import (
     TOGETHER,
+    JoinedParts,
     add_in_groups,
     kept_bits,
     only_kept,
+    parts_together,
     square_norms,
 )
 
@@ -36,6 +39,10 @@ _AT_ONCE = 1 << 18  # numbers of inputs that are multiplied in one go: they stay
 # Of inputs; up to so many, oneDNN's weight gradient of a group for each picture takes two to three times as long as to
 # copy the patches and multiply matrices.
 MOST_CHANNELS = 4
+# Positions up to which a product for each tap takes half of the time of oneDNN's weight gradient, at two of them a
+# fifth, and the channels on either side from which it does: of fewer, copies take longer than products.
+_FEW_POSITIONS = 16
+_MANY_CHANNELS = 128
 _MOST_COPIED = 4  # numbers of the patches for each of the outputs: as many times their memory do copies take
 
 _Product = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -70,32 +77,29 @@ def sum_of_products(
     Returns:
         float64.
     """
-    pictures = len(factors)
-    views, start, total = len(grad_output) // pictures, 0, torch.zeros(())
+    pictures, together, start = len(factors), pictures_together(positions), 0
+    views, total, parts = len(grad_output) // pictures, JoinedParts(together), math.ceil(pictures / together)
     weights, kept = factors.to(grad_output.dtype), kept_bits(factors, grad_output.dtype)
-    parts = math.ceil(pictures / pictures_together(positions))
     for stop in [pictures * part // parts for part in range(1, parts + 1)]:
         a, g = (_of_pictures(rows, pictures, start, stop) for rows in (inputs, grad_output))
         own, bits = weights[start:stop], kept[start:stop]
         if views > 1:
             own, bits = own.repeat(views), bits.repeat(views)
-        weighted = only_kept(g, bits).mul_(own.view(-1, *[1] * (g.dim() - 1)))
-        found = product(only_kept(a, bits), weighted)
-        total = total.add_(found) if start else found.to(torch.float64, copy=True)
+        a, g = only_kept(a, bits), only_kept(g, bits)
+        smaller = a if a.numel() < g.numel() else g
+        smaller.mul_(own.view(-1, *[1] * (smaller.dim() - 1)))
+        total.add(product(a, g))
         start = stop
-    return total
+    return total.sum()
 
 
-def copying_is_better(channels: int, kernel: Sequence[int], outputs: int) -> bool:
-    """Whether `products_with_patches` is the quicker way, with patches not many times as large as the outputs.
+def copying_is_better(shape: Sequence[int]) -> bool:
+    """Whether `products_with_patches` is the quicker way for a weight, (O, C, *kernel), of one group.
 
-    Args:
-        channels: Of the inputs.
-        kernel: Its size along each axis.
-        outputs: Channels of the outputs.
+    The patches are then not many times as large as the outputs.
     """
-    few = len(kernel) == 2 and channels <= MOST_CHANNELS
-    return few and channels * math.prod(kernel) <= _MOST_COPIED * outputs
+    few = len(shape) == 4 and shape[1] <= MOST_CHANNELS
+    return few and math.prod(shape[1:]) <= _MOST_COPIED * shape[0]
 
 
 def products_with_patches(
@@ -129,6 +133,53 @@ def products_with_patches(
     return torch.bmm(grad_output.reshape(len(padded), -1, patches.shape[2]), patches.transpose(1, 2))
 
 
+def tap_by_tap_is_better(shape: Sequence[int], positions: int) -> bool:
+    """Whether `products_by_taps` is the quicker way.
+
+    Args:
+        shape: Of the weight, (O, C, *kernel).
+        positions: Of the outputs.
+    """
+    return len(shape) == 4 and positions <= _FEW_POSITIONS and min(shape[:2]) >= _MANY_CHANNELS
+
+
+def products_by_taps(
+    inputs: torch.Tensor,
+    grad_output: torch.Tensor,
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+) -> torch.Tensor:
+    """The sum over rows of a convolution's weight gradients: for each tap one product with the pixels that it meets.
+
+    Padding, most of what a kernel of 3 sees on a picture of 2, is not multiplied. Takes what `products_with_patches`
+    does; returns float32, (O, C, *kernel).
+    """
+    pixels, outputs = (rows.permute(0, 2, 3, 1).contiguous() for rows in (inputs, grad_output))
+    sizes = zip(kernel, pixels.shape[1:3], outputs.shape[1:3], stride, padding, dilation, strict=True)
+    lines, columns = (_met_by_taps(*axis) for axis in sizes)
+    found = inputs.new_empty(*kernel, outputs.shape[3], pixels.shape[3])
+    for row, (of_outputs, of_pixels) in zip(found, lines, strict=True):
+        for one, (across, along) in zip(row, columns, strict=True):
+            g, a = outputs[:, of_outputs, across].flatten(0, 2), pixels[:, of_pixels, along].flatten(0, 2)
+            torch.mm(g.t(), a, out=one)
+    return found.permute(2, 3, 0, 1)
+
+
+def _met_by_taps(
+    taps: int, size: int, positions: int, stride: int, padding: int, dilation: int
+) -> list[tuple[slice, slice]]:
+    """For each tap of an axis the positions at which it meets a pixel, and these pixels; both as many."""
+    met = []
+    for shift in (tap * dilation - padding for tap in range(taps)):
+        first = max(0, math.ceil(-shift / stride))
+        many = max(0, min(positions, (size - 1 - shift) // stride + 1) - first)
+        pixel = first * stride + shift if many else 0
+        met.append((slice(first, first + many), slice(pixel, pixel + many * stride, stride)))
+    return met
+
+
 class SumOfOuterProducts(GhostNorms):
     """Gradients each of which is a sum over positions of an output's gradient times an input.
 
@@ -157,7 +208,8 @@ class SumOfOuterProducts(GhostNorms):
         """See `PerSampleGradient.square_norms`."""
         if self._inputs.shape[1] > 1:
             return super().square_norms()
-        return square_norms_of_one(square_norms(self._inputs), square_norms(self._grad_output))
+        measure = square_norms if self.is_one_small_product else square_lengths
+        return square_norms_of_one(measure(self._inputs), measure(self._grad_output))
 
     def per_picture(self) -> torch.Tensor:
         """See `PerSampleGradient.per_picture`."""
@@ -218,9 +270,15 @@ def _sum_of_single_products(inputs: torch.Tensor, grad_output: torch.Tensor, fac
     weights, kept = factors.to(grad_output.dtype), kept_bits(factors, grad_output.dtype)
     together = TOGETHER * max(1, _AT_ONCE // (TOGETHER * max(1, inputs.shape[1])))
     total = torch.zeros(grad_output.shape[1], inputs.shape[1], dtype=torch.float64, device=inputs.device)
-    parts = (rows.split(together) for rows in (inputs, grad_output, weights, kept))
-    for a, g, own, bits in zip(*parts, strict=True):
-        add_in_groups(total, only_kept(g, bits).mul_(own[:, None]), only_kept(a, bits))
+    weighted, memory = only_kept(grad_output, kept).mul_(weights[:, None]), inputs.new_empty(together, inputs.shape[1])
+    whole, groups = len(inputs) // together * together, memory.view(-1, TOGETHER, inputs.shape[1])
+    dtype = memory.dtype if len(groups) <= parts_together(TOGETHER) else torch.float64
+    left = weighted[:whole].view(-1, TOGETHER, weighted.shape[1]).transpose(1, 2)
+    parts = inputs[:whole].split(together), left.split(len(groups)), kept[:whole].split(together)
+    for a, g, bits in zip(*parts, strict=True) if whole else ():
+        only_kept(a, bits, memory.view(-1))
+        total += torch.bmm(g, groups).sum(dim=0, dtype=dtype)
+    add_in_groups(total, weighted[whole:], only_kept(inputs[whole:], kept[whole:]))
     return total
 
 

@@ -6,7 +6,7 @@ squares of float32 numbers leave float32 on both sides, and a sum over many pict
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -16,14 +16,20 @@ from datasites.training.gpu import readiness
 
 # Pictures whose gradients are added in float32; above them everything is float64.
 TOGETHER = 64
+# Pictures that were added up, summed over the parts that join them in float32: 2^-23 of this is 2^-13 C.
+_MOST_JOINED = 1024
 # Numbers that are copied at once, so that the copy stays in the processor's cache.
 _BLOCK = 1 << 17
 _BLOCK_ON_A_GPU = 1 << 27  # where each launch costs, and nothing is cached
 _LEAST_WIDTH = 1024  # numbers of a row that are read in one go: fewer, and rows that lie far apart are read in bits
 _WHOLE = {4: torch.int32, 8: torch.int64}  # as many bits as a number of so many bytes
 # Where torch can be told, or tells itself, to multiply float32 numbers in fewer bits (TF32, bfloat16).
-_ON_A_PROCESSOR: tuple[Any, ...] = (torch.backends.mkldnn.conv, torch.backends.mkldnn.matmul)  # type: ignore[attr-defined]
-_BACKENDS: tuple[Any, ...] = (torch.backends.cudnn.conv, torch.backends.cuda.matmul, *_ON_A_PROCESSOR)  # type: ignore[attr-defined]
+_BACKENDS: tuple[Any, ...] = (
+    torch.backends.cudnn.conv,  # type: ignore[attr-defined]
+    torch.backends.cuda.matmul,
+    torch.backends.mkldnn.conv,  # type: ignore[attr-defined]
+    torch.backends.mkldnn.matmul,  # type: ignore[attr-defined]
+)
 
 
 @contextmanager
@@ -33,8 +39,7 @@ def full_precision(device: str) -> Iterator[None]:
     Args:
         device: The kind of device, as torch names it.
     """
-    backends = _ON_A_PROCESSOR if device == "cpu" else _BACKENDS
-    before = [(backend, backend.fp32_precision) for backend in backends]
+    before = [(backend, backend.fp32_precision) for backend in _BACKENDS]
     other = [(backend, precision) for backend, precision in before if precision != "ieee"]  # telling torch takes time
     try:
         for backend, _ in other:
@@ -76,8 +81,8 @@ def square_norms(gradients: torch.Tensor) -> torch.Tensor:
     block, total = _block(rows), rows.new_zeros(len(rows), dtype=torch.float64)
     width = max(_LEAST_WIDTH, block // max(1, len(rows)))  # the same for all rows, so that each is added up alike
     together = max(1, block // max(1, min(width, rows.shape[1])))
-    for some, sums in zip(rows.split(together), total.split(together), strict=True):
-        for part in some.split(width, dim=1):
+    for some, sums in zip(pieces(rows, together), pieces(total, together), strict=True):
+        for part in pieces(some, width, dim=1):
             sums.add_(part.to(torch.float64, copy=True).square_().sum(dim=1))
     return total
 
@@ -103,15 +108,18 @@ def weighted_sum(gradients: torch.Tensor, factors: torch.Tensor) -> torch.Tensor
     total = rows.new_zeros(rows.shape[1], dtype=torch.float64)
     width = max(1, _block(rows) // max(1, min(len(rows), TOGETHER)))
     together = TOGETHER * max(1, width // max(1, rows.shape[1]))
-    for part, own in zip(rows.split(together), weights.split(together), strict=True):
+    memory = rows.new_empty(min(together, len(rows)) * min(width, rows.shape[1]))
+    for part, own in zip(pieces(rows, together), pieces(weights, together), strict=True):
         kept = kept_bits(own, rows.dtype)
-        for sums, numbers in zip(total.split(width), part.split(width, dim=1), strict=True):
-            add_in_groups(sums, own[:, None], only_kept(numbers, kept))
+        for sums, numbers in zip(pieces(total, width), pieces(part, width, dim=1), strict=True):
+            add_in_groups(sums, own[:, None], only_kept(numbers, kept, memory))
     return total.view(gradients.shape[1:])
 
 
 def add_in_groups(total: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> None:
     """Adds the product of two matrices to `total`: pictures in float32, `TOGETHER` at a time, and these in float64.
+
+    A few such groups, as many as `parts_together` says, are joined in float32 too.
 
     Args:
         total: float64, (p, d), or (d,) where p is 1.
@@ -122,13 +130,56 @@ def add_in_groups(total: torch.Tensor, left: torch.Tensor, right: torch.Tensor) 
     whole = len(left) - rest
     if whole > TOGETHER:
         groups = (rows[:whole].unflatten(0, (-1, TOGETHER)) for rows in (left, right))
-        found.append(torch.bmm(next(groups).transpose(1, 2), next(groups)).sum(dim=0, dtype=torch.float64))
+        parts = torch.bmm(next(groups).transpose(1, 2), next(groups))
+        dtype = parts.dtype if len(parts) <= parts_together(TOGETHER) else torch.float64
+        found.append(parts.sum(dim=0, dtype=dtype))
     elif whole:
         found.append(left[:whole].t() @ right[:whole])
     if rest:
         found.append(left[whole:].t() @ right[whole:])
     for one in found:
         total.add_(one.view(total.shape))
+
+
+def pieces(numbers: torch.Tensor, size: int, dim: int = 0) -> Sequence[torch.Tensor]:
+    """As `torch.split`, which takes as long for a tensor that stays whole as a small layer's work on it."""
+    return (numbers,) if numbers.shape[dim] <= size else numbers.split(size, dim)
+
+
+def parts_together(pictures: int) -> int:
+    """How many parts of a sum, each over at most `pictures`, are added in float32, which moves it by at most 2^-13 C.
+
+    With the j-th part the sum is at most j * pictures bounds C long, and rounds by 2^-24 of that, with one picture
+    more and without.
+    """
+    return max(n for n in range(1, TOGETHER + 1) if pictures * (n * (n + 1) // 2 - 1) <= _MOST_JOINED)
+
+
+class JoinedParts:
+    """Adds up parts of a clipped sum: as many in float32 as `parts_together` says, and these in float64.
+
+    Args:
+        pictures: How many a part is the sum over, at most.
+    """
+
+    def __init__(self, pictures: int) -> None:
+        self._most = parts_together(pictures)
+        self._number = 0
+        self._joined = self._total = torch.zeros(())
+
+    def add(self, part: torch.Tensor) -> None:
+        """Adds a part, float32 (or float64, as the model is), whose memory is the sum's from now on."""
+        if self._number % self._most:
+            self._joined.add_(part)
+        else:
+            self._total, self._joined = self.sum(), part
+        self._number += 1
+
+    def sum(self) -> torch.Tensor:
+        """Returns what was added, float64, contiguous; without a part, a zero."""
+        if self._number > self._most:
+            return self._total.add_(self._joined)
+        return self._joined.to(torch.float64, copy=True, memory_format=torch.contiguous_format)
 
 
 def _has_kernels(rows: torch.Tensor) -> bool:
@@ -160,11 +211,15 @@ def kept_bits(factors: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     return -(factors != 0).to(_WHOLE[dtype.itemsize])
 
 
-def only_kept(rows: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
+def only_kept(rows: torch.Tensor, kept: torch.Tensor, memory: torch.Tensor | None = None) -> torch.Tensor:
     """As `only_weighted`, by what `kept_bits` gives.
 
     Args:
         rows: (B, ...), of the precision that `kept` was made for.
         kept: (B,).
+        memory: (N,), of that precision, where to write them, if they have at most N numbers: memory that was just
+            used lies in the processor's cache. None: in memory of their own.
     """
-    return (rows.view(kept.dtype) & kept.view(-1, *[1] * (rows.dim() - 1))).view(rows.dtype)
+    out = None if memory is None else memory[: rows.numel()].view(rows.shape).view(kept.dtype)
+    shape = (-1, *[1] * (rows.dim() - 1))
+    return torch.bitwise_and(rows.view(kept.dtype), kept.view(shape), out=out).view(rows.dtype)

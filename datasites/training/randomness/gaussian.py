@@ -25,6 +25,7 @@ from datasites.training.randomness.randomness import Noise, SecureRandom
 # the spread, about a millionth with 25 M parameters, which `CLIP_MARGIN` covers; and some million values that the noise
 # can take round to each multiple.
 _STEP_BITS = 32
+_FEW = 1 << 16  # numbers that are put into one tensor first: of so few, a call for each tensor takes as long
 
 
 def noised(sums: torch.Tensor, spread: float, random: SecureRandom) -> torch.Tensor:
@@ -73,7 +74,8 @@ def _noised(sums: Sequence[torch.Tensor], spread: float, random: SecureRandom) -
     sizes = [one.numel() for one in sums]
     out = torch.empty(sum(sizes), dtype=torch.float32, device=sums[0].device)
     add = _add if out.device.type == "cpu" else _add_on_device
-    add(sums, out, random.noise(spread), step_of(spread))
+    flat = [torch.cat([one.detach().reshape(-1) for one in sums])] if len(sums) > 1 and out.numel() <= _FEW else sums
+    add(flat, out, random.noise(spread), step_of(spread))
     parts = zip(sums, out.split(sizes), strict=True)
     return [part if one.dim() == 1 else part.view(one.shape) for one, part in parts]
 

@@ -106,3 +106,9 @@ def place_of(node: fx.Node) -> str:
     source, target = source_of(node), node.target
     named = f"torch's {target._schema.name.split('::')[-1]}" if isinstance(target, torch._ops.OpOverload) else target
     return f"{shown(named, most=80)}{f' at {source}' if source else ''}"
+
+
+def is_floats(node: fx.Node) -> bool:
+    """Whether what was traced is a tensor of floating-point numbers."""
+    value = node.meta.get("val")
+    return isinstance(value, torch.Tensor) and value.is_floating_point()

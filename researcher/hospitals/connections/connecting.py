@@ -6,7 +6,8 @@ import threading
 import time
 import warnings
 from collections.abc import Collection, Iterable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextvars import copy_context
 from dataclasses import dataclass, field
 
 from policies.errors import (
@@ -94,9 +95,7 @@ def pause_after(error: WanwuError) -> float:
 
 def connect_to_all(given: list[Credentials], enough: int | None, begun: bool) -> tuple[list[Hospital], list[Away]]:
     """Connects side by side: most of the time goes by in the datasites."""
-    pool = ThreadPoolExecutor(max(len(given), 1))
-    connecting = [pool.submit(connected, one) for one in given]
-    pool.shutdown(wait=False)
+    connecting = [_connecting(one) for one in given]
     answering = _waited_for(connecting, enough)
     ended = [(one, future) for one, future in zip(given, connecting, strict=True) if future not in answering]
     hospitals = [future.result() for _, future in ended if future.exception() is None]
@@ -109,6 +108,20 @@ def connect_to_all(given: list[Credentials], enough: int | None, begun: bool) ->
     away = [Away(one, error) for one, future in ended if isinstance(error := future.exception(), WanwuError)]
     asked = zip(given, connecting, strict=True)
     return hospitals, away + [Away(one, _NOT_YET, answering=future) for one, future in asked if future in answering]
+
+
+def _connecting(credentials: Credentials) -> Future[Hospital]:
+    """A hospital that is being connected, in a thread that the end of the process does not wait for, as of a pool's."""
+    coming = Future[Hospital]()
+
+    def connect() -> None:
+        try:
+            coming.set_result(connected(credentials))
+        except BaseException as error:  # noqa: BLE001 - whoever takes the result gets it
+            coming.set_exception(error)
+
+    threading.Thread(target=copy_context().run, args=(connect,), name="connecting", daemon=True).start()
+    return coming
 
 
 def _waited_for(connecting: Collection[Future[Hospital]], enough: int | None) -> set[Future[Hospital]]:

@@ -1,4 +1,5 @@
-"""Connections whose reads take all that has come, so that a large update does not come a TLS record at a time.
+"""Connections whose reads take all that has come, so that a large update does not come a TLS record at a time, and that
+send a small request whole.
 
 TLS hands out one record, at most 16 KiB, whatever was asked for, and each piece of an answer passes through httpx and
 its parser of HTTP: of 100 MB that is six thousand times, by threads that wait for one another's turn at Python.
@@ -27,6 +28,8 @@ class ReadAhead(httpcore.NetworkStream):
 
     def __init__(self, stream: httpcore.NetworkStream) -> None:
         self._stream = stream
+        self._held = b""  # written, and not sent yet
+        self._timeout: float | None = None
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """The next bytes of the answer; none where the other side has ended the connection.
@@ -42,6 +45,8 @@ class ReadAhead(httpcore.NetworkStream):
             FederationError: What is read is an answer's head, and it goes over its limits (`answer_head`), or its body,
                 and it comes too slowly (`answer_body`).
         """
+        with contextlib.suppress(httpcore.WriteError):  # as httpcore does: an answer may have come all the same
+            self._send_held()
         head = head_being_read()
         if head is not None:  # a record at a time: how much of more is body is not known here
             return head.read(partial(self._stream.read, max_bytes), timeout)
@@ -62,8 +67,21 @@ class ReadAhead(httpcore.NetworkStream):
         return b"".join(pieces)
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Sends bytes; waits so many seconds for room for them, or as long as it takes if None."""
+        """Sends bytes; waits so many seconds for room for them, or as long as it takes if None.
+
+        What does not fill a record is held until it does, or until an answer is read: httpcore writes the head of a
+        request apart from its body, and each would be a record, and a packet, of its own.
+        """
+        if len(self._held) + len(buffer) < RECORD_BYTES:
+            self._held, self._timeout = self._held + buffer, timeout
+            return
+        self._send_held()
         self._stream.write(buffer, timeout)
+
+    def _send_held(self) -> None:
+        if held := self._held:
+            self._held = b""
+            self._stream.write(held, self._timeout)
 
     def close(self) -> None:
         """Ends the connection."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from researcher.studies.remote_round import DatasiteRound
+from researcher.studies.rounds.datasite_round import DatasiteRound
 
 
 class GivenUp(Exception):
@@ -23,6 +23,7 @@ class Came:
         epsilon: Hospital → spent, where it said so.
         bytes_up: To all.
         bytes_down: From all.
+        waited_until: When it was last waited for a hospital, by the monotonic clock.
     """
 
     results: dict[str, DatasiteRound] = field(default_factory=dict)
@@ -32,6 +33,7 @@ class Came:
     epsilon: dict[str, float] = field(default_factory=dict)
     bytes_up: int = 0
     bytes_down: int = 0
+    waited_until: float = 0.0
 
     @property
     def names(self) -> set[str]:
@@ -39,7 +41,10 @@ class Came:
         return {*self.results, *self.late}
 
     def seconds(self, aggregated: float) -> dict[str, float]:
-        """Seconds of each phase of the slowest hospital that delivered in time, and of the averaging until then."""
+        """Seconds of each phase of the slowest hospital that delivered in time, and of the averaging from then on.
+
+        What the round waited for others after that, which came late or not at all, is in none of them.
+        """
         if not self.results:
             return dict.fromkeys(("queue", "transfer", "train", "aggregate"), 0.0)
         slowest = max(self.results.values(), key=lambda one: one.arrived)
@@ -47,5 +52,5 @@ class Came:
             "queue": slowest.queue_seconds,
             "transfer": slowest.transfer_seconds,
             "train": slowest.train_seconds,
-            "aggregate": aggregated - slowest.arrived,
+            "aggregate": aggregated - max(slowest.arrived, self.waited_until),
         }

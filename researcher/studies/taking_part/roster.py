@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Executor, Future, wait
 
 from policies.answers.requests import with_reason
@@ -29,8 +29,8 @@ from researcher.hospitals.connections.connecting import NOT_LET_IN
 REFUSALS = (BudgetError, RequestError, AccountUnknown)
 NOT_HEARD = (DatasiteUnreachable, ClocksDiffer, *NOT_LET_IN)
 FOR_NOW = (*NOT_HEARD, DiskFull, QuotaExceeded, StorageUnavailable, LedgerUnavailable, AuditUnavailable, BooksBehind)
-# So long a round's begin waits for those that were not there; who answers later is in the next round.
-_LOOK_SECONDS = 2.0
+LOOK_SECONDS = 2.0
+"""So long from its beginning a round waits for those that were not there; who answers later may be in the next one."""
 Told = tuple[str, str]
 
 
@@ -82,13 +82,23 @@ class Roster:
         """How many of those that are away are worth waiting for."""
         return len(self.away) - len(self.locked_out)
 
-    def look(self, pool: Executor, *, seconds: float = _LOOK_SECONDS, enough: int | None = None) -> None:
+    @property
+    def answering(self) -> list[Future[Told]]:
+        """The answers that are still to come, or to be heard."""
+        return list(self._asking.values())
+
+    def look(
+        self, pool: Executor, *, seconds: float = LOOK_SECONDS, enough: int | None = None
+    ) -> Collection[Future[Told]]:
         """Asks those that were not there, beside each other; one that is slow to answer is heard later.
 
         Args:
             pool: Where to ask.
             seconds: How long to wait for the answers of those that are asked now.
             enough: So many approvals end the waiting.
+
+        Returns:
+            The answers of those that are asked now.
         """
         absent = [*self.undecided, *self.away]
         asked = {name: pool.submit(self._ask, name) for name in absent if name not in self._asking}
@@ -99,6 +109,7 @@ class Roster:
             left = wait(left, timeout=max(until - time.monotonic(), 0.0), return_when=first).not_done
             self.hear()
         self.hear()
+        return asked.values()
 
     def hear(self) -> bool:
         """Takes the answers that have come since the last look; whether there were any."""
@@ -125,7 +136,7 @@ class Roster:
             now = time.monotonic()
             if self._asking and (len(self.approved) < enough or deadline is None or now < begun + deadline):
                 until = now + seconds
-                wait(self._asking.values(), timeout=_LOOK_SECONDS, return_when=FIRST_COMPLETED)
+                wait(self._asking.values(), timeout=LOOK_SECONDS, return_when=FIRST_COMPLETED)
                 continue
             if len(self.approved) >= enough or not self.waited_for or now >= until:
                 return

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,11 +17,13 @@ from support.governed import Governed
 from support.hospitals import RESEARCHER, STRANGER
 from support.hostile_texts import HOSTILE
 
+from datasites.runs.blobs import BlobLimits, BlobStore
 from datasites.web.http_errors import add_error_handlers
 from policies.answers.requests import MOST_IN_A_MESSAGE, MessageAnswer
-from policies.contracts.inputs import MAX_TICKET_BYTES, Ticket
+from policies.contracts.inputs import MAX_TICKET_BYTES, MOST_TOGETHER_BYTES, Ticket
 from policies.contracts.signatures import sign
 from policies.errors import (
+    BlobError,
     ConfigError,
     InputRefused,
     RequestDenied,
@@ -29,7 +32,8 @@ from policies.errors import (
     RequestUnknown,
     SignInFailed,
 )
-from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
+from policies.plans.training import MAX_ROUNDS, ModelSpec, PrivacySpec, TrainingPlan
+from policies.versions.releases import Release
 
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
     warnings.simplefilter("ignore")
@@ -54,10 +58,11 @@ def request_id(governed_north: Governed) -> Iterator[str]:
         governed_north.book.deny(submitted, reason="the test is over", by="tests")
 
 
-def app_of(north: Governed) -> FastAPI:
+def app_of(north: Governed, blobs: BlobStore | None = None) -> FastAPI:
     parts: dict[str, Any] = dict.fromkeys(
-        ("name", "datasets", "terms_of_use", "blobs", "queue", "supervisor", "receipts", "polls", "canaries"), None
+        ("name", "datasets", "terms_of_use", "queue", "supervisor", "receipts", "polls", "canaries"), None
     )
+    parts["blobs"] = blobs
     shown = ShownReceipts(bytes(32), north.books)
     own = {"email_of": north.accounts.own_email, "books": north.books, "book": north.book, "shown": shown}
     wired = routes.ResearcherRoutes(rounds=north.server.serve_round, **own, **parts)
@@ -68,12 +73,12 @@ def app_of(north: Governed) -> FastAPI:
 
 
 @contextlib.contextmanager
-def client(north: Governed, email: str = RESEARCHER) -> Iterator[DatasiteClient]:
+def client(north: Governed, email: str = RESEARCHER, blobs: BlobStore | None = None) -> Iterator[DatasiteClient]:
     """The researcher's side of the routes, without a port in between."""
     channel = SecureChannel.__new__(SecureChannel)
     channel.datasite = channel.url = "http://testserver"
     channel.release = None
-    channel.http = TestClient(app_of(north))
+    channel.http = TestClient(app_of(north, blobs))
     with north.door(email):
         yield DatasiteClient(channel, bytes(north.key(email).signing_key))
 
@@ -241,3 +246,75 @@ def test_a_ticket_that_was_not_signed_is_refused(governed_north: Governed, reque
     with client(governed_north) as researcher:
         refused = researcher._channel.http.post(path, headers=headers, content=Ticket(0, "a" * 64).to_text())
     assert refused.status_code == 401 and "another body" in refused.text
+
+
+# --- a round's weights with its ticket ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def blobs(tmp_path: Path) -> BlobStore:
+    (tmp_path / "blobs").mkdir()
+    return BlobStore(tmp_path / "blobs", limits=BlobLimits(max_bytes=1 << 20))
+
+
+def test_weights_that_come_with_their_ticket_are_kept_and_their_round_is_asked_for_as_if_each_had_come_alone(
+    governed_north: Governed, request_id: str, blobs: BlobStore, tmp_path: Path
+) -> None:
+    north, content = governed_north, b"weights" * 1000
+    ticket, asked = Ticket(0, hashlib.sha256(content).hexdigest()), len(north.rounds)
+    with client(north, blobs=blobs) as researcher:
+        with pytest.raises(RequestPending):
+            researcher.ask_with(request_id, ticket, content)
+        north.book.approve(request_id, by="dr.wu")
+        for _ in range(2):  # the second as after an answer that was lost
+            answer = researcher.ask_with(request_id, ticket, content)
+            assert (answer.round, answer.state) == (0, "queued")
+        assert researcher.get_blob(ticket.weights, tmp_path / "came", max_bytes=1 << 20) == len(content)
+        assert researcher.ask(request_id, ticket.to_text()) == answer
+    assert north.rounds[asked:] == [(PLAN.to_json(), ticket.to_text())] * 3
+    north.book.end(request_id, by="dr.wu", reason="enough")
+    with client(north, blobs=blobs) as researcher, pytest.raises(RequestDenied, match="enough"):
+        researcher.ask_with(request_id, ticket, content)
+
+
+def test_weights_with_a_ticket_are_refused_where_either_alone_would_be(
+    governed_north: Governed, request_id: str, blobs: BlobStore
+) -> None:
+    north, content = governed_north, b"weights"
+    digest, asked = hashlib.sha256(content).hexdigest(), len(governed_north.rounds)
+    north.book.approve(request_id, by="dr.wu")
+    with client(north, blobs=blobs) as researcher:
+        with pytest.raises(BlobError, match="does not have the digest"):
+            researcher.ask_with(request_id, Ticket(0, "a" * 64), content)
+        with pytest.raises(RequestUnknown):
+            researcher.ask_with("0" * 32, Ticket(0, digest), content)
+        path = f"/wanwu/v1/requests/{request_id}/rounds/0/weights/{digest}"
+        signed = sign(bytes(north.key().signing_key), "PUT", path, hashlib.sha256(b"another").hexdigest())
+        refused = researcher._channel.http.put(path, headers=signed, content=content)
+        assert refused.status_code == 401 and "another body" in refused.text
+        assert researcher._channel.http.put(path, content=content).status_code == 401
+        for wrong in (f"{MAX_ROUNDS}/weights/{digest}", f"-1/weights/{digest}", "0/weights/x"):
+            path = f"/wanwu/v1/requests/{request_id}/rounds/{wrong}"
+            signed = sign(bytes(north.key().signing_key), "PUT", path, digest)
+            assert researcher._channel.http.put(path, headers=signed, content=content).status_code in (400, 422)
+    with client(north, STRANGER, blobs) as stranger, pytest.raises(RequestUnknown):
+        stranger.ask_with(request_id, Ticket(0, digest), content)
+    assert len(north.rounds) == asked
+    north.book.end(request_id, by="dr.wu", reason="the test is over")
+
+
+@pytest.mark.parametrize(
+    ("release", "size", "taken"),
+    [
+        (None, 1, False),
+        ("0.2.0", 1, False),
+        ("0.3.0", MOST_TOGETHER_BYTES, True),
+        ("0.3.0", MOST_TOGETHER_BYTES + 1, False),
+        ("1.0.0", 1, True),
+    ],
+)
+def test_weights_go_with_their_ticket_to_hospitals_that_know_it_and_where_they_are_small(
+    release: str | None, size: int, taken: bool
+) -> None:
+    channel: Any = SimpleNamespace(url="", release=release and Release.parse(release))
+    assert DatasiteClient(channel, b"1" * 32).takes_together(size) == taken

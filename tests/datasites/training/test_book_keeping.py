@@ -349,6 +349,7 @@ def test_small_layers_have_together_the_norms_and_sums_that_they_have_alone(monk
     images[places // 2] = torch.nan
     counted = torch.arange(places) % 3 != 1
     norms, sums = BookKeeping(model, 0.1).norms_and_sum(images, labels, counted)
+    monkeypatch.setattr(product_sums, "square_lengths", product_sums.square_norms)  # as small layers are measured
     for module in (gram_rules, product_sums):
         monkeypatch.setattr(module, "_FEW", 0)
     alone, apart = BookKeeping(model, 0.1).norms_and_sum(images, labels, counted)
@@ -590,13 +591,52 @@ def test_convolutions_of_few_channels_are_the_same_by_patches_as_by_groups(setti
     assert distance(sums, expected) <= 1e-6 * norm_of(expected)
 
 
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last], ids=["contiguous", "channels_last"])
+@pytest.mark.parametrize("views", [1, 2])
+@pytest.mark.parametrize(
+    ("kernel", "size", "settings"),
+    [
+        (3, (2, 2), {"padding": 1}),
+        (3, (1, 5), {"padding": 1}),
+        (1, (4, 4), {"stride": 2}),
+        (3, (7, 8), {"stride": 2, "padding": 1}),
+        ((3, 2), (4, 4), {"stride": (1, 3), "padding": (2, 1)}),
+        (3, (5, 4), {"dilation": 2, "padding": (1, 2)}),
+        (4, (2, 3), {"stride": 3, "padding": 4}),
+    ],
+)
+def test_convolutions_on_few_positions_are_the_same_tap_by_tap(kernel, size, settings, views, order, monkeypatch):
+    torch.manual_seed(6)
+    model = nn.Sequential(nn.Conv2d(24, 20, kernel, **settings), nn.Tanh(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    model.append(nn.Linear(20, 5)).to(memory_format=order)
+    labels, images = torch.arange(7) % 5, torch.randn(7 * views, 24, *size).to(memory_format=order)
+    at_once = BookKeeping(model, 0.1).clipped_sum(images, labels)
+    used, real = [], product_sums.products_by_taps
+    monkeypatch.setattr(patches, "products_by_taps", lambda *given: used.append(real(*given)) or used[-1])
+    monkeypatch.setattr(patches.Patches, "writing_out_is_better", lambda _: False)
+    monkeypatch.setattr(product_sums, "_MANY_CHANNELS", 20)
+    by_taps = BookKeeping(model, 0.1).clipped_sum(images, labels)
+    assert used and all(part.is_contiguous() for part in by_taps)
+    assert distance(by_taps, at_once) <= 1e-6 * norm_of(at_once)
+    expected = one_by_one(model.double(), images.double(), labels, 0.1, views)
+    assert distance(by_taps, expected) <= 1e-6 * norm_of(expected)
+
+
+def test_convolutions_are_taken_tap_by_tap_on_few_positions_between_many_channels():
+    assert product_sums.tap_by_tap_is_better((512, 512, 3, 3), 4)
+    assert product_sums.tap_by_tap_is_better((256, 128, 3, 3), 16)
+    assert not product_sums.tap_by_tap_is_better((512, 512, 3, 3), 49)
+    assert not product_sums.tap_by_tap_is_better((512, 64, 3, 3), 4)
+    assert not product_sums.tap_by_tap_is_better((512, 512, 3), 4)
+
+
 def test_patches_that_are_many_times_as_large_as_the_outputs_are_not_copied():
-    assert product_sums.copying_is_better(3, (3, 3), 16)
-    assert product_sums.copying_is_better(3, (7, 7), 64)
-    assert not product_sums.copying_is_better(3, (7, 7), 16), "147 numbers of a patch for 16 outputs"
-    assert not product_sums.copying_is_better(1, (5, 5), 6)
-    assert not product_sums.copying_is_better(5, (3, 3), 64)
-    assert not product_sums.copying_is_better(3, (3,), 64)
+    assert product_sums.copying_is_better((16, 3, 3, 3))
+    assert product_sums.copying_is_better((64, 3, 7, 7))
+    assert not product_sums.copying_is_better((16, 3, 7, 7)), "147 numbers of a patch for 16 outputs"
+    assert not product_sums.copying_is_better((6, 1, 5, 5))
+    assert not product_sums.copying_is_better((64, 5, 3, 3))
+    assert not product_sums.copying_is_better((64, 3, 3))
 
 
 def test_gradients_of_a_weight_that_is_used_again_and_again_are_not_all_held() -> None:

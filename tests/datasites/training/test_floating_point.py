@@ -13,14 +13,20 @@ from support.clipping_oracle import distance, norm_of
 from torch import nn
 from torch.nn.grad import conv2d_weight
 
-from datasites.training.book_keeping import BookKeeping, patches
+from datasites.training.book_keeping import BookKeeping, patches, product_sums
 from datasites.training.book_keeping.book import Book
 from datasites.training.book_keeping.gram import MOST_CANCELLATION
 from datasites.training.book_keeping.patches import ConvolutionCall, Patches
 from datasites.training.book_keeping.product_sums import SumOfOuterProducts, pictures_together
 from datasites.training.dp_sgd import opacus_hooks
 from datasites.training.dp_sgd.engine_contract import clipping_factors
-from datasites.training.dp_sgd.weighted_sums import full_precision, square_norms, weighted_sum
+from datasites.training.dp_sgd.weighted_sums import (
+    JoinedParts,
+    full_precision,
+    parts_together,
+    square_norms,
+    weighted_sum,
+)
 from datasites.training.engines import ENGINES
 
 CLASSES = 3
@@ -205,7 +211,7 @@ def test_terms_near_the_end_of_float32_add_at_most_the_bound():
     assert sum(length == 0 for length in lengths) >= 20
 
 
-@pytest.mark.parametrize("many", [1, 17, 300, 4096])
+@pytest.mark.parametrize("many", [1, 17, 300, 4096, 200_000])
 @pytest.mark.parametrize("bound", [1e-6, 1e-3])
 @pytest.mark.parametrize("swapped", [False, True])
 def test_a_single_product_with_a_factor_near_the_end_of_float32_adds_at_most_the_bound(bound, many, swapped):
@@ -280,6 +286,40 @@ def test_and_that_of_a_convolution(kernel, size, device):
         with full_precision(device):
             use = Patches(call, inputs.to(device), grad_output.to(device))
             assert rounding_of_one(use, partial(exact_weight, shape, settings), (grad_output, inputs)) <= 0.0026
+
+
+@pytest.mark.parametrize(("kernel", "size"), [(1, 2), (3, 2), (3, 3), (3, 4), (5, 4)])
+def test_and_that_of_one_whose_taps_are_multiplied_one_by_one(kernel, size, monkeypatch):
+    monkeypatch.setattr(product_sums, "_MANY_CHANNELS", 1)
+    shape, settings = (32, 16, kernel, kernel), ((1, 1), (kernel // 2, kernel // 2), (1, 1))
+    used: list[int] = []
+    real = product_sums.products_by_taps
+    monkeypatch.setattr(patches, "products_by_taps", lambda *given: (used.append(1), real(*given))[1])
+    for scale in (0.0, 1e-3):
+        torch.manual_seed(size)
+        inputs, grad_output = cancelling_terms(shape, (size, size), scale)
+        weight = nn.Parameter(torch.zeros(shape))
+        call = ConvolutionCall(Book({"weight": weight}, pictures=64, views=1), weight, None, *settings, 1)
+        use = Patches(call, inputs, grad_output)
+        assert rounding_of_one(use, partial(exact_weight, shape, settings), (grad_output, inputs)) <= 0.0026
+    assert bool(used) == (kernel > 1)  # a kernel of one is a linear layer
+
+
+@pytest.mark.parametrize("pictures", [1, 4, 14, 32, 64])
+def test_parts_are_joined_in_float32_as_long_as_that_moves_the_sum_by_little(pictures):
+    """Numbers near the end of a binade, so that each addition rounds as far as it can."""
+    many = parts_together(pictures)
+    assert 2.0**-23 * pictures * sum(range(2, many + 1)) <= 2.0**-13
+    torch.manual_seed(pictures)
+    parts = [pictures * F.normalize(torch.rand(1, 10_000) + 0.5).flatten() for _ in range(3 * many + 1)]
+    for number in (1, many, many + 1, 3 * many + 1):
+        joined = JoinedParts(pictures)
+        for part in parts[:number]:
+            joined.add(part.clone())
+        found, exact = joined.sum(), torch.stack(parts[:number]).double().sum(dim=0)
+        assert found.dtype == torch.float64
+        assert (found - exact).norm() <= 2.0**-14 * math.ceil(number / many)
+        assert number > 1 or torch.equal(found, exact)
 
 
 @pytest.mark.parametrize("name", ENGINES)

@@ -6,6 +6,8 @@ rule is asked. So the rules are held against plain autograd through the same for
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -15,7 +17,12 @@ from torch import nn
 from datasites.training.book_keeping import BookKeeping
 from datasites.training.book_keeping.book import Book
 from datasites.training.book_keeping.embedding import _Rows
-from datasites.training.book_keeping.gram import GhostNorms, square_norms_together, writing_out_is_better
+from datasites.training.book_keeping.gram import (
+    GhostNorms,
+    square_lengths,
+    square_norms_together,
+    writing_out_is_better,
+)
 from datasites.training.book_keeping.patches import ConvolutionCall, Patches
 from datasites.training.book_keeping.product_sums import ProductsBeside, SumOfOuterProducts
 
@@ -181,11 +188,35 @@ def test_a_single_product_is_as_long_as_its_factors_lengths_say(size):
     torch.testing.assert_close(found, lengths[0] * lengths[1], rtol=1e-14, atol=0.0)
 
 
+@pytest.mark.parametrize("size", [1e-12, 1e-3, 1e16])
+def test_and_that_of_a_large_layer_to_a_millionth(size):
+    inputs, grad_output = torch.randn(PICTURES, 1, 60_000) * size, torch.randn(PICTURES, 1, 5) * size
+    layer = SumOfOuterProducts(inputs, grad_output)
+    assert not layer.is_one_small_product
+    lengths = [rows.double().flatten(1).norm(dim=1) for rows in (inputs, grad_output)]
+    torch.testing.assert_close(layer.square_norms().sqrt(), lengths[0] * lengths[1], rtol=1e-6, atol=0.0)
+
+
+@pytest.mark.parametrize("width", [1, 3, 1024, 1025, 40_000])
+def test_a_factor_of_any_size_counts_as_no_shorter_than_it_is(width):
+    """Numbers all alike round the same way in every addition; those too small to be squared count as more."""
+    for power in range(-149, 128):
+        for mantissa in (1.0, 1.0 + 2.0**-23, 1.7, 2.0 - 2.0**-23):
+            rows = torch.full((1, width), mantissa * 2.0**power)
+            true, found = width * rows[0, 0].item() ** 2, square_lengths(rows).item()
+            assert found >= true * (1 - 2.0**-13)
+            assert found <= true * (1 + 2.0**-13) + width * 2.0**-125 or (found == math.inf and true >= 2.0**127)
+    spread = torch.logspace(-45, 18, 4096, dtype=torch.float64).float().unsqueeze(0)
+    assert square_lengths(spread).item() == pytest.approx(spread.double().square().sum().item(), rel=2.0**-13)
+
+
 @pytest.mark.parametrize("wrong", [torch.inf, torch.nan])
 def test_a_single_product_that_is_not_finite_is_infinitely_long(wrong):
     inputs, grad_output = torch.randn(PICTURES, 1, 7), torch.zeros(PICTURES, 1, 5)
     inputs[1, 0, 3] = wrong
     assert SumOfOuterProducts(inputs, grad_output).square_norms().tolist() == [0.0, torch.inf, 0.0]
+    wide = SumOfOuterProducts(inputs.repeat(1, 1, 10_000), grad_output)
+    assert wide.square_norms().tolist() == pytest.approx([0.0, torch.inf, 0.0], abs=1e-30)
 
 
 @pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last], ids=["contiguous", "channels_last"])

@@ -204,6 +204,7 @@ class Shared(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.common(self.stem(x).mean((2, 3)))
         for block in self.blocks:
+            assert isinstance(block, nn.ModuleDict)
             x = x + block["common"](block["own"](x).tanh())
         return self.head(x)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -164,9 +166,24 @@ def test_one_that_answers_after_all_is_over_is_closed(silent_south: threading.Ev
     Federation.connect(credentials("north", "south"), enough=1).close()
     silent_south.set()
     for thread in threading.enumerate():
-        if thread.name.startswith("ThreadPoolExecutor"):
+        if thread.name == "connecting":
             thread.join()
     assert not Fake.open
+
+
+def test_a_process_ends_while_a_hospital_says_nothing() -> None:
+    told = """
+import threading
+from collections import namedtuple
+from researcher.hospitals.connections import connecting
+
+one = namedtuple("One", "datasite")
+connecting.connected = lambda given: given if given.datasite == "north" else threading.Event().wait()
+(there,), (away,) = connecting.connect_to_all([one("north"), one("south")], 1, True)
+print(there.datasite, away.error)
+"""
+    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, timeout=CEILING_SECONDS)
+    assert done.returncode == 0 and done.stdout.startswith("north"), done.stderr
 
 
 def test_what_became_of_a_late_answer_is_told_and_it_is_tried_anew(

@@ -104,3 +104,67 @@ def test_an_answer_of_a_datasite_comes_in_larger_pieces_than_httpcore_asks_for()
             _wait_until_come(answer.extensions["network_stream"], len(body))
             assert next(answer.iter_raw()) == body
             answer.close()
+
+
+# --- what is sent ---------------------------------------------------------------------------------------------------
+
+
+def _sends_nothing(other: socket.socket) -> bool:
+    other.setblocking(False)
+    try:
+        return not other.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return True
+    finally:
+        other.setblocking(True)
+
+
+def test_a_small_request_is_sent_whole_once_its_answer_is_read() -> None:
+    with _connected() as (stream, other):
+        stream.write(b"head, ")
+        stream.write(b"body")
+        assert _sends_nothing(other)
+        other.sendall(b"answer")
+        assert stream.read(RECORD_BYTES) == b"answer"
+        assert other.recv(RECORD_BYTES) == b"head, body"
+
+
+@pytest.mark.parametrize("size", [RECORD_BYTES - 6, RECORD_BYTES, 10 * RECORD_BYTES])
+def test_what_fills_a_record_is_sent_at_once_behind_what_was_held(size: int) -> None:
+    with _connected() as (stream, other):
+        stream.write(b"head, ")
+        came, sending = bytearray(), threading.Thread(target=stream.write, args=(b"x" * size,))
+        sending.start()
+        while len(came) < size + 6:
+            came += other.recv(RECORD_BYTES)
+        sending.join()
+        assert bytes(came) == b"head, " + b"x" * size
+
+
+def test_an_answer_to_a_request_that_did_not_go_out_is_read_all_the_same() -> None:
+    with _connected() as (stream, other):
+        other.sendall(b"no more of it")
+        _wait_until_come(stream, 13)
+        stream.get_extra_info("socket").shutdown(socket.SHUT_WR)
+        stream.write(b"head")
+        assert stream.read(RECORD_BYTES) == b"no more of it"
+
+
+def test_a_request_with_a_body_reaches_the_other_side_in_one_piece() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        httpx.Client(transport=transport_of(ssl.create_default_context())) as client,
+    ):
+        came: list[bytes] = []
+
+        def answer() -> None:
+            other, _ = server.accept()
+            with other:
+                came.append(other.recv(_PIECE))
+                other.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+        answering = threading.Thread(target=answer)
+        answering.start()
+        sent = client.post(f"http://127.0.0.1:{server.getsockname()[1]}/", content=b"the body")
+        answering.join()
+        assert sent.status_code == 204 and came[0].endswith(b"\r\n\r\nthe body")

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import re
 import signal
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from support.fake_hospitals import averaged, federation_of
 from support.hospitals import CLASSES, draw_pictures
 from support.invitable_hospitals import SPEC, InvitableHospital, dataset_of, invitable
 from support.signed_studies import BY_A_GRAM, GRAM, kept_gram
+from support.waiting import wait_for
 
 from datasites.training.models import initial_weights
 from policies.answers.requests import RequestAnswer
@@ -191,19 +193,31 @@ def test_killed_between_a_hospitals_taking_and_the_note_of_it_the_request_is_fou
     assert study.requests["c"].function == taken and len(c.requests) == 1 and not on_the_way(study.folder)
 
 
-@pytest.mark.parametrize("first", ["a", "b"])
-def test_a_submission_that_is_killed_leaves_no_request_behind(tmp_path: Path, first: str) -> None:
-    hospitals = [invitable(tmp_path, name, FIRST) for name in ("a", "b")]
-    last = hospitals[["a", "b"].index(first)]
-    last.answering = lambda: os.kill(os.getpid(), signal.SIGKILL)
+def test_hospitals_are_asked_for_a_plan_beside_each_other_and_stand_in_their_order(tmp_path: Path) -> None:
+    a, b = hospitals = [invitable(tmp_path, name, FIRST) for name in ("a", "b")]
+    a.answering = lambda: wait_for(lambda: (tmp_path / "study" / STUDY_FILE).exists())  # b was taken by then
+    study = Study.submit(federation_of(*hospitals), PLAN, tmp_path / "study")
+    assert list(study.requests) == ["a", "b"] and [len(one.requests) for one in (a, b)] == [1, 1]
+
+
+@pytest.mark.parametrize("noted", [False, True])
+def test_a_submission_that_is_killed_leaves_no_request_behind(tmp_path: Path, noted: bool) -> None:
+    a, b = hospitals = [invitable(tmp_path, name, FIRST) for name in ("a", "b")]
+    file = tmp_path / "study" / STUDY_FILE
+
+    def kill() -> None:
+        wait_for(lambda: file.exists() if noted else a.requests)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    a.answering, b.answering = (lambda: None) if noted else threading.Event().wait, kill
     killed(lambda: Study.submit(federation_of(*hospitals), PLAN, tmp_path / "study"))
-    last.answering = lambda: None
-    if first == "a":
-        assert not (tmp_path / "study" / STUDY_FILE).exists()
-        study = Study.submit(federation_of(*hospitals), PLAN, tmp_path / "study")
-    else:
+    a.answering = b.answering = lambda: None
+    assert file.exists() == noted and [len(one.requests) for one in hospitals] == [1, 1]
+    if noted:
         study = Study.load(federation_of(*hospitals), tmp_path / "study")
         assert invited(study).invited == ["b"]
+    else:
+        study = Study.submit(federation_of(*hospitals), PLAN, tmp_path / "study")
     assert list(study.requests) == ["a", "b"] and [len(one.requests) for one in hospitals] == [1, 1]
     assert not on_the_way(study.folder)
 

@@ -13,15 +13,16 @@ import pytest
 from support.hospitals import CLASSES, draw_pictures
 
 from datasites.training.models import initial_weights
-from policies.errors import DatasiteUnreachable, NotEnoughDatasites, RunFailed, RunLost, WanwuError
+from policies.errors import DatasiteUnreachable, NotEnoughDatasites, RequestUnknown, RunFailed, RunLost, WanwuError
 from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
 from researcher.evaluation.hold_out import HoldOut
 from researcher.hospitals.code_request import CodeRequest
 
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
     warnings.simplefilter("ignore")
-    from researcher.studies.remote_round import DatasiteRound, RemoteRound
+    from researcher.studies.remote_round import RemoteRound
     from researcher.studies.retry_policy import RetryPolicy
+    from researcher.studies.rounds.datasite_round import DatasiteRound
     from researcher.studies.rounds.outgoing import OutgoingWeights
     from researcher.studies.study import Study
 
@@ -42,6 +43,9 @@ class Scripted(Study):
 
     def _told(self, name: str) -> tuple[str, str]:
         return "approved", ""
+
+    def _run_of(self, name: str, round_index: int) -> Any:
+        raise RequestUnknown("It was not asked for.")
 
     def _at(self, name: str, round_index: int, *_: Any) -> Any:
         if round_index not in self.asked:

@@ -29,6 +29,7 @@ from researcher.held_folder import LOCK
 from researcher.studies import remote_round
 from researcher.studies.kept_plan import read_plan
 from researcher.studies.retry_policy import Backoff, RetryPolicy
+from researcher.studies.rounds import reaching
 from researcher.studies.study import Study
 
 SPEC = ModelSpec("linear", (16, 16, 1), 2)
@@ -215,7 +216,7 @@ def test_a_process_that_was_stopped_for_long_tries_a_broken_line_again(
     hospitals: list[FakeHospital], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock, tries = [0.0], list[float]()
-    monkeypatch.setattr(remote_round, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(reaching, "time", SimpleNamespace(monotonic=lambda: clock[0]))
     monkeypatch.setattr(Backoff, "pause", lambda self, stopping: clock.__setitem__(0, clock[0] + 5.0))
 
     def ask(fails: int) -> int:

@@ -1,0 +1,35 @@
+"""One hospital's part of a round as it came back: its update, and what it took."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from policies.errors import FederationError
+
+
+@dataclass
+class DatasiteRound:
+    """What came back from one hospital, and what it took. Bytes are those of the encoded weights and update."""
+
+    update: dict[str, np.ndarray] | None
+    bytes_up: int
+    bytes_down: int
+    queue_seconds: float
+    transfer_seconds: float
+    train_seconds: float
+    epsilon: float | None
+    arrived: float = field(default_factory=time.monotonic)
+
+    def take_update(self) -> dict[str, np.ndarray]:
+        """Hands the update over, so that only the average stays in memory.
+
+        Returns:
+            Name → float32 array, each of its parameter's shape.
+        """
+        if self.update is None:
+            raise FederationError("The update was taken already.")
+        update, self.update = self.update, None
+        return update
