@@ -236,32 +236,44 @@ class Federation:
 
         Args:
             plan: What they are asked for.
-            named: Makes the name of a hospital's stub, before it is asked.
+            named: Makes the name of a hospital's stub, before any is asked; a hospital that it raises for is not.
             on_request: Called as soon as a hospital has taken the plan.
             on_refusal: Called when one has refused it, or is not there.
 
         Raises:
+            ConfigError: As `named` raises it.
             WanwuError: All refused it; what the first of them said, with its name.
         """
         requests: dict[str, CodeRequest] = {}
         refusals: dict[str, WanwuError] = {}
-        names = {name: named(name) for name in self.hospitals}  # each before any is asked
+        names: dict[str, str] = {}
+
+        def refused(name: str, error: WanwuError) -> None:
+            refusals[name] = type(error)(f"{name}: {error.public}")
+            on_refusal(name, error)
+
+        for name in self.hospitals:  # each before any is asked
+            try:
+                names[name] = named(name)
+            except ConfigError:
+                raise
+            except WanwuError as error:
+                refused(name, error)
         with ThreadPoolExecutor(max(len(names), 1)) as pool:
-            asked = {pool.submit(hospital.submit, plan, names[name]): name for name, hospital in self.hospitals.items()}
+            asked = {pool.submit(self.hospitals[name].submit, plan, stub): name for name, stub in names.items()}
             for answer in as_completed(asked):
                 name = asked[answer]
                 try:
                     requests[name] = answer.result()
                 except WanwuError as error:
-                    refusals[name] = type(error)(f"{name}: {error.public}")
-                    on_refusal(name, error)
+                    refused(name, error)
                 else:
                     on_request(name, requests[name])
         for name, away in self._away.items():
             on_refusal(name, away.error)
         if refusals and not requests:
-            raise next(refusals[name] for name in names if name in refusals)
-        return {name: requests[name] for name in names if name in requests}
+            raise next(refusals[name] for name in self.hospitals if name in refusals)
+        return {name: requests[name] for name in self.hospitals if name in requests}
 
     def close(self) -> None:
         """Closes all connections."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from support.invitable_hospitals import SPEC, InvitableHospital, invitable
 from datasites.training.models import initial_weights
 from policies.errors import ConfigError, DatasiteUnreachable, LimitExceeded
 from policies.plans.training import PrivacySpec, TrainingPlan
+from researcher.hospitals.code_request import CodeRequest
 from researcher.studies.kept_plan import STUDY_FILE, kept
 from researcher.studies.study import Study
 from researcher.studies.taking_part.left_behind import LEFT_BEHIND_FILE
@@ -37,17 +40,30 @@ def killed(do: Callable[[], object]) -> None:
 
 
 def killed_while_it_submits(folder: Path, *hospitals: InvitableHospital, plan: TrainingPlan = PLAN) -> None:
-    """A submission whose process dies once the first hospital has its request, and before the folder names it."""
+    """A submission whose process dies once the first hospital has its request, and before the folder names it.
+
+    The others were not reached by then.
+    """
     first, before = hospitals[0], len(hospitals[0].requests)
+
+    def submit() -> None:
+        for other in hospitals[1:]:
+            other.submit = partial(slow, other.submit)  # type: ignore[method-assign]
+        Study.submit(federation_of(*hospitals), plan, folder)
+
+    def slow(take: Callable[..., CodeRequest], asked: Any, name: str) -> CodeRequest:
+        if asked == plan:
+            threading.Event().wait()
+        return take(asked, name)
 
     def die_once_it_is_new() -> None:
         if len(first.requests) > before:
             os.kill(os.getpid(), signal.SIGKILL)
 
     first.answering = die_once_it_is_new
-    killed(lambda: Study.submit(federation_of(*hospitals), plan, folder))
+    killed(submit)
     first.answering = lambda: None
-    assert not (folder / STUDY_FILE).exists() and on_the_way(folder) == (first.name,)
+    assert not (folder / STUDY_FILE).exists() and on_the_way(folder) == tuple(one.name for one in hospitals)
 
 
 def two(tmp_path: Path) -> list[InvitableHospital]:
@@ -63,10 +79,10 @@ def test_the_request_of_the_settings_before_is_found_and_withdrawn(tmp_path: Pat
     study = Study.submit(federation_of(a, b), OTHER, tmp_path / "study")
     (first, second) = (one["request"] for one in a.requests.values())
     assert a.withdrawn == [first] and study.requests["a"].request_id == second
-    assert len(b.requests) == 1 and not b.withdrawn
-    assert study.taken_back == {"a": "withdrawn"} and not study.left_behind
+    assert b.withdrawn == ["b-0"] and study.requests["b"].request_id == "b-1", "nobody knew that it had none"
+    assert study.taken_back == {"a": "withdrawn", "b": "withdrawn"} and not study.left_behind
     assert study.told_left_behind() == [
-        "a: a request of other settings, submitted to this folder before, was found: withdrawn"
+        f"{at}: a request of other settings, submitted to this folder before, was found: withdrawn" for at in "ab"
     ]
     assert kept(study.folder)["plan"] == OTHER.to_json()
     for file in (LEFT_BEHIND_FILE, ON_THE_WAY_FILE):
@@ -81,7 +97,7 @@ def test_one_that_was_approved_meanwhile_is_ended_and_one_that_was_denied_is_tol
         killed_while_it_submits(folder / "study", a, b)
         a.decision = (state, "")
         study = Study.submit(federation_of(a, b), OTHER, folder / "study")
-        assert study.taken_back == {"a": told} and not a.withdrawn
+        assert study.taken_back == {"a": told, "b": "withdrawn"} and not a.withdrawn
         assert a.ended == (["a-0"] if state == "approved" else [])
 
 
@@ -128,8 +144,8 @@ def test_one_that_cannot_be_found_is_told_and_does_not_stop_the_study(tmp_path: 
     a.submit = stricter  # type: ignore[method-assign]
     study = Study.submit(federation_of(a, b), OTHER, tmp_path / "study")
     assert study.requests["a"].request_id == "a-1"
-    assert study.left_behind == {"a": "WW304: Too many rounds."} and not study.taken_back
-    (told,) = study.told_left_behind()
+    assert study.left_behind == {"a": "WW304: Too many rounds."} and study.taken_back == {"b": "withdrawn"}
+    (told,) = (line for line in study.told_left_behind() if line.startswith("a: "))
     assert told.endswith("ask its people to deny it (WW304: Too many rounds.)")
 
 

@@ -49,6 +49,8 @@ class Counted(FakeHospital):
             try:
                 if not inside:
                     self.questions.append(name)
+                    if name in ("ask", "ask_with"):
+                        self.followed.clear()  # by what is asked from here on
                     if name == "run":
                         self.followed.set()
                 return answer(*given, **named)
@@ -108,6 +110,12 @@ def test_a_round_whose_ticket_never_came_through_costs_its_hospital_no_other(tmp
     def leave(record: RoundRecord) -> None:
         b.away = record.round == 1
 
+    def train(round_index: int, usual: Callable[[int], None] = a._train) -> None:
+        if round_index == 2:
+            wait_for(lambda: b.asked[2])  # nobody waits for who was away; so a is slow until b is seen to be back
+        usual(round_index)
+
+    a._train = train  # type: ignore[method-assign]
     records = run(tmp_path, a, b, min_clients=1, on_round=leave)
     assert [record.datasites for record in records] == [("a", "b"), ("a",), ("a", "b")]
     assert records[1].under_way == {"b": 2}, "whether it was asked is not known here"
