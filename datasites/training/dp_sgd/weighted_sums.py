@@ -168,7 +168,7 @@ class JoinedParts:
         self._joined = self._total = torch.zeros(())
 
     def add(self, part: torch.Tensor) -> None:
-        """Adds a part in the shape of the sum, float32 or float64 as the model is, whose memory is the sum's from now on."""
+        """Adds a part in the sum's shape, float32 or float64 as the model is, whose memory is the sum's from now on."""
         if self._number % self._most:
             self._joined.add_(part)
         else:
