@@ -23,7 +23,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
-from policies.terminal.entry import before_anything
+from policies.terminal.entry import before_anything, without_environment
 
 try:
     import click
@@ -35,6 +35,8 @@ try:
     from policies.terminal.version_option import version_option
 except KeyboardInterrupt:
     sys.exit(before_anything())
+except ModuleNotFoundError as missing:
+    sys.exit(without_environment(missing))
 
 if TYPE_CHECKING:
     from types import FrameType

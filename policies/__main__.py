@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from policies.terminal.entry import INTERRUPTED, before_anything
+from policies.terminal.entry import INTERRUPTED, before_anything, without_environment
 
 try:
     import click
@@ -20,6 +20,8 @@ try:
     from policies.whole_file import check_writable, write_whole
 except KeyboardInterrupt:
     sys.exit(before_anything())
+except ModuleNotFoundError as missing:
+    sys.exit(without_environment(missing))
 
 if TYPE_CHECKING:
     from pathlib import Path

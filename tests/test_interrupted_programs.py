@@ -1,4 +1,4 @@
-"""Programs that a person stops before they have begun anything: one line, and the exit status that shells have."""
+"""Programs that end before they have begun anything: a person stops them, or their Python lacks what they need."""
 
 from __future__ import annotations
 
@@ -59,6 +59,41 @@ def test_a_program_that_is_stopped_while_it_is_imported_ends_in_one_line(
     words = [str(PROJECT / name) if run == AS_FILE else name, "--state", str(tmp_path / "state")]
     done = subprocess.run([*program, *words], capture_output=True, text=True, env=ENVIRONMENT)
     assert (done.returncode, done.stdout, done.stderr) == (INTERRUPTED, "", f"{NOTHING_BEGUN}\n")
+
+
+WITHOUT = """
+import runpy, sys
+missing = sys.argv[1]
+class Gone:
+    def find_spec(self, name, *_):
+        if name == missing:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Gone())
+sys.argv = sys.argv[2:]
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "run"),
+    [("datasites", AS_MODULE), ("researcher", AS_MODULE), ("policies", AS_MODULE), ("launch_datasites.py", AS_FILE)],
+)
+def test_a_program_outside_the_virtual_environment_says_how_to_get_into_it(name: str, run: str) -> None:
+    words = [str(PROJECT / name) if run == AS_FILE else name, "--help"]
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT + run, "click", *words], capture_output=True, text=True, env=ENVIRONMENT
+    )
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    for word in (f"This Python, {sys.executable}, has no click", "make setup", "source .venv/bin/activate"):
+        assert word in done.stderr
+
+
+def test_a_module_of_the_house_that_is_missing_is_told_as_the_fault_that_it_is() -> None:
+    words = ["policies.terminal.commands", "researcher", "--help"]
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT + AS_MODULE, *words], capture_output=True, text=True, env=ENVIRONMENT
+    )
+    assert done.returncode == 1
+    assert done.stderr.endswith("ModuleNotFoundError: No module named 'policies.terminal.commands'\n")
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def verify(*, file: Path, key: Path, gram: Path | None) -> None:
     cost = "without differential privacy"
     if stated.epsilon is not None and stated.delta is not None:
         cost = f"{rounded.at_delta(stated.epsilon, stated.delta)} per {stated.unit}"
-    say(f"Valid: {stated.datasite} states {len(stated.rounds)} round(s) of '{stated.study}', {cost}.")
+    say(f"Valid: {stated.datasite} states {_rounds(len(stated.rounds))} of '{stated.study}', {cost}.")
     for sentence in receipt.as_odds(stated):
         say(sentence.text)
     if gram is not None:
@@ -73,6 +73,10 @@ def _text(file: Path) -> str:
         raise ConfigError(f"{file} is not UTF-8. Save it as UTF-8, or ask the hospital for it again.") from error
 
 
+def _rounds(number: int) -> str:
+    return f"{number} round" if number == 1 else f"{number} rounds"
+
+
 def verify_model(*, model: Path, out: Path) -> None:
     """Holds a model's file against the signed receipts of its study: what stands behind it, and what is promised.
 
@@ -83,14 +87,17 @@ def verify_model(*, model: Path, out: Path) -> None:
 
     found, receipts, alone = read_backed(out, model)
     study = receipts[0].receipt.study
-    say(f"{found.name} ({found.form}, SHA-256 {found.sha256[:12]}) is of '{study}', {found.round} round(s).")
+    say(f"{found.name} ({found.form}, SHA-256 {found.sha256[:12]}) is of '{study}', {_rounds(found.round)}.")
     alike: dict[tuple[str, ...], list[KeptReceipt]] = {}
     for one in receipts:
+        if not one.receipt.rounds and not one.receipt.epsilon:
+            say(f"{one.hospital}: no round, so it released nothing here; signed with the key {one.public_key[:12]}.")
+            continue
         alike.setdefault(tuple(sentence.text for sentence in one.as_odds()), []).append(one)
     for told, hospitals in alike.items():
         for one in hospitals:
-            rounds = len(one.receipt.rounds)
-            say(f"{one.hospital}: {rounds} round(s), {one.cost}; signed with the key {one.public_key[:12]}.")
+            rounds = _rounds(len(one.receipt.rounds))
+            say(f"{one.hospital}: {rounds}, {one.cost}; signed with the key {one.public_key[:12]}.")
         if len(hospitals) > 1:
             names = ", ".join(one.hospital for one in hospitals)
             say(f"At each of {names if len(alike) > 1 else f'these {len(hospitals)} hospitals'}, by what it released:")

@@ -122,7 +122,8 @@ class Federation:
         if not self.came_from:
             return ask(hospital)
         try:
-            self._check_not_refused(hospital.credentials)
+            if (refused := self._still_refused(hospital.credentials)) is not None:
+                raise refused
             return ask(hospital)
         except (*NOT_LET_IN, DatasiteUnreachable) as error:
             self._note(hospital.credentials, error)
@@ -159,10 +160,6 @@ class Federation:
     def _still_refused(self, credentials: Credentials) -> WanwuError | None:
         error, at = self._refused.get(credentials, (None, 0.0))
         return None if error is None or time.monotonic() - at >= pause_after(error) else error
-
-    def _check_not_refused(self, credentials: Credentials) -> None:
-        if (error := self._still_refused(credentials)) is not None:
-            raise error
 
     def join(self, credentials: _Given | Iterable[_Given]) -> None:
         """Connects to further hospitals too; those that are connected stay so, by the credentials that they have.
@@ -212,17 +209,14 @@ class Federation:
         return type(self)((self.hospitals[name] for name in names), came_from=self.came_from)
 
     def _unknown(self, name: str) -> FederationError:
-        return FederationError(
-            f"No connection to a datasite {shown(name)!r}; there is to {', '.join(self.hospitals) or 'none'}."
-        )
+        there = ", ".join(self.hospitals) or "none"
+        return FederationError(f"No connection to a datasite {shown(name)!r}; there is to {there}.")
 
     def check(self) -> list[HospitalCheck]:
         """Looks at every hospital before anything is submitted; what is wrong stands in each one's `problems`."""
         contract = contract_problems(self.datasets())
-        return [
-            replace(check, problems=(*check.problems, *contract.get(check.datasite, ())))
-            for check in (check_hospital(one, certificate=one.certificate) for one in self.hospitals.values())
-        ]
+        checks = (check_hospital(one, certificate=one.certificate) for one in self.hospitals.values())
+        return [replace(one, problems=(*one.problems, *contract.get(one.datasite, ()))) for one in checks]
 
     def submit(
         self,
@@ -243,8 +237,7 @@ class Federation:
         Raises:
             WanwuError: All refused it; what the first of them said, with its name.
         """
-        requests: dict[str, CodeRequest] = {}
-        refusals: dict[str, WanwuError] = {}
+        requests, refusals = dict[str, CodeRequest](), dict[str, WanwuError]()
         names: dict[str, str] = {}
         for name in self.hospitals:
             try:

@@ -174,7 +174,7 @@ def test_a_hospital_that_is_down_at_submission_is_invited_and_takes_part_from_ro
             check_books_and_receipts(joined, plan, result)
             model = joined.out / "global_model.safetensors"
             verified = command("-m", "researcher", "receipt", "verify-model", model, "--out", joined.out).stdout
-            assert "is of 'joined', 4 round(s)" in verified and "cedar: 2 round(s)" in verified
+            assert "is of 'joined', 4 rounds" in verified and "cedar: 2 rounds" in verified
             command("-m", "researcher", "evidence", joined.out, "--out", tmp_path / "papers")
             joined.researcher("end")
             assert "All 4 rounds of 'joined' are done" in joined.researcher("invite", fails=True)

@@ -66,6 +66,6 @@ def fake_ledger() -> Any:
     )
 
 
-def fake_dataset() -> Any:
-    """The dataset whose budget that ledger keeps."""
-    return SimpleNamespace(manifest=SimpleNamespace(budget_key=FINGERPRINT))
+def fake_dataset(*, dataset_version: int = 1, **told: Any) -> Any:
+    """The dataset whose budget that ledger keeps, with what else is told of it."""
+    return SimpleNamespace(manifest=SimpleNamespace(budget_key=FINGERPRINT, dataset_version=dataset_version), **told)

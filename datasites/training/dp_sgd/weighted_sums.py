@@ -142,7 +142,7 @@ def add_in_groups(total: torch.Tensor, left: torch.Tensor, right: torch.Tensor) 
 
 
 def pieces(numbers: torch.Tensor, size: int, dim: int = 0) -> Sequence[torch.Tensor]:
-    """As `torch.split`, which takes as long for a tensor that stays whole as a small layer's work on it."""
+    """Numbers, (n, ...), cut as by `torch.split`; one that stays whole is not: a cut takes as long as a small layer."""
     return (numbers,) if numbers.shape[dim] <= size else numbers.split(size, dim)
 
 
@@ -168,7 +168,7 @@ class JoinedParts:
         self._joined = self._total = torch.zeros(())
 
     def add(self, part: torch.Tensor) -> None:
-        """Adds a part, float32 (or float64, as the model is), whose memory is the sum's from now on."""
+        """Adds a part in the sum's shape, float32 or float64 as the model is, whose memory is the sum's from now on."""
         if self._number % self._most:
             self._joined.add_(part)
         else:
@@ -176,7 +176,7 @@ class JoinedParts:
         self._number += 1
 
     def sum(self) -> torch.Tensor:
-        """Returns what was added, float64, contiguous; without a part, a zero."""
+        """Returns what was added, in its shape, float64, contiguous; without a part, a zero."""
         if self._number > self._most:
             return self._total.add_(self._joined)
         return self._joined.to(torch.float64, copy=True, memory_format=torch.contiguous_format)

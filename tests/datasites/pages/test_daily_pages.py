@@ -264,6 +264,22 @@ def test_an_admin_asks_the_doctor_and_tries_the_ways_of_notices(own_console: Con
     assert own_console.console.notices.looks == 1  # type: ignore[attr-defined]
 
 
+def test_what_the_doctor_found_is_read_whole_on_a_telephone(
+    own_console: ConsoleOfFakes, context_of: Callable[..., BrowserContext]
+) -> None:
+    found = (
+        Finding("PySyft's database", "ok", "in the state folder"),
+        Finding("clock", "warning", "the kernel calls it not synchronised", "Run chrony or another NTP client."),
+    )
+    own_console.console.notices.doctor.now = Examination(findings=found)  # type: ignore[attr-defined]
+    context = context_of(viewport={"width": 375, "height": 667})
+    own_console.sign_in(context, ADMIN_NAME)
+    page = context.new_page()
+    page.goto(f"{own_console.url}/well")
+    table = page.get_by_role("table", name="Findings")
+    assert table.evaluate("table => table.offsetWidth <= table.parentElement.clientWidth")
+
+
 # --- what is shown ---
 
 

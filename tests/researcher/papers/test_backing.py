@@ -60,7 +60,7 @@ def test_the_receipts_of_the_hospitals_that_trained_it_stand_behind_a_model(
     assert main(["receipt", "verify-model", str(study / MODEL), "--out", str(study)]) == 0
     told = " ".join(capsys.readouterr().out.split())
     receipt = read_receipts(study)[0].receipt
-    assert f"north: 2 round(s), epsilon {rounded.cost(receipt.epsilon)} at delta 1e-5 per patient" in told
+    assert f"north: 2 rounds, epsilon {rounded.cost(receipt.epsilon)} at delta 1e-5 per patient" in told
     assert "in 100 patients who did" in told and NOT_SHOWN in told
 
 
@@ -81,8 +81,19 @@ def test_odds_are_told_once_for_all_hospitals_at_which_they_are_the_same(
         assert f"At each of these 3 hospitals, by what it released: {north_odds} The receipts" in told
         return
     assert told.count("Whoever sees all that is released") == 2 and east_odds != north_odds
-    assert f". {east_odds} north: 2 round(s)" in told
+    assert f". {east_odds} north: 2 rounds" in told
     assert f"At each of north, south, by what it released: {north_odds} The receipts" in told
+
+
+def test_a_hospital_that_trained_in_no_round_is_said_to_have_released_nothing_and_has_no_odds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = write_study(tmp_path / "study")
+    write_receipt(study, signed("east", PLAN, 0))
+    assert main(["receipt", "verify-model", str(study / MODEL), "--out", str(study)]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "east: no round, so it released nothing here; signed with the key" in told
+    assert "At each of these 2 hospitals, by what it released: Whoever sees" in told and told.count("Whoever") == 1
 
 
 def test_a_study_without_differential_privacy_is_said_to_promise_nothing(
@@ -219,9 +230,7 @@ def test_a_model_by_a_gram_matrix_states_what_both_requests_cost_together(
     (west,) = grams_alone(few_rounds, (north, south))
     assert main(["receipt", "verify-model", str(few_rounds / MODEL), "--out", str(few_rounds)]) == 0
     told = " ".join(capsys.readouterr().out.split())
-    assert (
-        f"north: 2 round(s), epsilon {rounded.cost(north.epsilon)} at delta 1e-5 per patient, its Gram matrix" in told
-    )
+    assert f"north: 2 rounds, epsilon {rounded.cost(north.epsilon)} at delta 1e-5 per patient, its Gram matrix" in told
     assert (
         f"west: its Gram matrix alone, epsilon {rounded.cost(west.receipt.epsilon)} at delta 1e-6 per patient" in told
     )
