@@ -38,11 +38,11 @@ class Standing:
         Raises:
             LedgerBroken: An entry that no version of this platform has written.
         """
+        known = len(self.entries)
         if entries is self.entries:
             return self
-        known = len(self.entries)
         if 0 < known <= len(entries) and entries[known - 1].hash == self.entries[-1].hash:
-            return Standing(entries, reservations(entries[known:], self.held))
+            return self if len(entries) == known else Standing(entries, reservations(entries[known:], self.held))
         return Standing(entries, reservations(entries))
 
     def unless_held(self, lost: Reservation) -> Draft | None:
