@@ -8,7 +8,6 @@ any two of these leaves more charged than spent, never less.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import partial
 from pathlib import Path
 
 from policies import validate
@@ -19,10 +18,10 @@ from policies.errors import LimitExceeded
 from policies.ledger.budget_check import Accountant, BudgetCheck, Filter
 from policies.ledger.chain import Chain, Draft, Entry
 from policies.ledger.head_file import GENESIS
-from policies.ledger.reservations import Reservation, reserved, same_reservation, steps_to_json, unless_reserved
+from policies.ledger.reservations import Reservation, steps_to_json
 from policies.ledger.rule_share import RuleShare
 from policies.ledger.seal import Seal
-from policies.ledger.standing import Standing
+from policies.ledger.standing import Standing, reserved, same_reservation
 
 
 class Ledger:
@@ -140,7 +139,7 @@ class Ledger:
         validate.digest("weights_digest", weights_digest)
 
         def decide(entries: tuple[Entry, ...]) -> Draft | None:
-            held = reserved(entries, request_id)
+            held = reserved(self._standing(entries).held, request_id)
             if held.has_started(round_index, spend, weights_digest):
                 return None
             held.check_start(round_index, spend)
@@ -169,7 +168,7 @@ class Ledger:
         validate.digest("update_digest", update_digest)
 
         def decide(entries: tuple[Entry, ...]) -> Draft | None:
-            held = reserved(entries, request_id)
+            held = reserved(self._standing(entries).held, request_id)
             if held.has_committed(round_index, update_digest):
                 return None
             return Draft("commit", held.fingerprint, request_id, {"update_digest": update_digest}, round_index)
@@ -189,7 +188,7 @@ class Ledger:
         validate.short_text("reason", reason, longest=2000)
 
         def decide(entries: tuple[Entry, ...]) -> Draft | None:
-            held = reserved(entries, request_id)
+            held = reserved(self._standing(entries).held, request_id)
             if held.released is not None:
                 return None
             return Draft("release", held.fingerprint, request_id, {"reason": reason})
@@ -237,8 +236,8 @@ class Ledger:
         """All reservations by request, oldest first, with their rounds."""
         return dict(self._standing().held)
 
-    def _standing(self) -> Standing:
-        standing = self._known = self._known.after(self._chain.entries())
+    def _standing(self, entries: tuple[Entry, ...] | None = None) -> Standing:
+        self._known = standing = self._known.after(self._chain.entries() if entries is None else entries)
         return standing
 
     def entries(self) -> tuple[Entry, ...]:
@@ -276,11 +275,11 @@ class Ledger:
         Guarantees:
             Each one counts with its whole envelope from now on.
         """
-        appended = 0
-        for lost in reservations_lost:
-            draft, before = Draft("reserve", lost.fingerprint, lost.request_id, lost.body()), len(self._chain.entries())
-            appended += len(self._chain.append(partial(unless_reserved, draft))) - before
-        return appended
+        return sum(map(self._recharge, reservations_lost))
+
+    def _recharge(self, lost: Reservation) -> int:
+        before = len(self._chain.entries())
+        return len(self._chain.append(lambda entries: self._standing(entries).unless_held(lost))) - before
 
     def _append_if_it_fits(self, wanted: Reservation, limits: DatasetLimits, share: RuleShare | None) -> Reservation:
         if wanted.non_private and not limits.allow_non_private:

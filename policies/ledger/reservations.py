@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any, Self
 
 from policies.budget.steps import GaussianSteps, merged
-from policies.errors import LedgerBroken, NotReserved, PlanError, RequestAltered, RoundRefused
-from policies.ledger.chain import Draft, Entry
+from policies.errors import LedgerBroken, NotReserved, PlanError, RoundRefused
+from policies.ledger.chain import Entry
 
 # Stands for the update of a round that was charged and gave none: SHA-256 of no bytes.
 NOTHING_LEFT = hashlib.sha256(b"").hexdigest()
@@ -202,6 +203,9 @@ class Reservation:
         return replace(self, started={}, committed={}, released=None, rule="")
 
 
+NONE: Mapping[str, Reservation] = MappingProxyType({})
+
+
 def steps_to_json(part: GaussianSteps) -> dict[str, float | int]:
     """Plain values, for JSON; the names are those of the constructor. What is not allocated reads as it always did."""
     allocated = {"allocated_over": part.allocated_over} if part.allocated_over else {}
@@ -218,16 +222,22 @@ def steps_of(entry: Entry) -> tuple[GaussianSteps, ...]:
     return tuple(GaussianSteps(**part) for part in entry.body["spend"])
 
 
-def reservations(entries: Iterable[Entry]) -> dict[str, Reservation]:
+def reservations(entries: Iterable[Entry], before: Mapping[str, Reservation] = NONE) -> dict[str, Reservation]:
     """All reservations by request, oldest first, as they stand after `entries`.
+
+    Args:
+        entries: In order.
+        before: How they stood before these entries, which stays as it is.
 
     Raises:
         LedgerBroken: An entry that no version of this platform has written.
     """
-    standing: dict[str, Reservation] = {}
-    rounds: defaultdict[str, _Rounds] = defaultdict(_Rounds)
+    standing = dict(before)
+    rounds: dict[str, _Rounds] = {}  # of the requests that these entries are of
     for entry in entries:
         try:
+            if entry.request_id not in rounds:
+                rounds[entry.request_id] = _Rounds.taken_up(standing, entry.request_id)
             if entry.kind == "reserve":
                 standing[entry.request_id] = Reservation.from_entry(entry, rounds[entry.request_id])
             elif entry.kind == "release":
@@ -249,6 +259,16 @@ class _Rounds:
 
     started: dict[int, StartedRound] = field(default_factory=dict)
     committed: dict[int, CommittedRound] = field(default_factory=dict)
+
+    @classmethod
+    def taken_up(cls, standing: dict[str, Reservation], request_id: str) -> Self:
+        """A request's rounds to go on with; its reservation gets them in the place of its own, which stay."""
+        held = standing.get(request_id)
+        if held is None:
+            return cls()
+        made = cls(dict(held.started), dict(held.committed))
+        standing[request_id] = replace(held, started=made.started, committed=made.committed)
+        return made
 
     def add(self, entry: Entry) -> None:
         index, begun = entry.round_index, self.started.get(entry.round_index or 0)
@@ -276,24 +296,3 @@ def _within(spent: Iterable[GaussianSteps], envelope: Iterable[GaussianSteps]) -
     for part in spent:
         left[part.noise_multiplier, part.sample_rate, part.allocated_over] -= part.steps
     return all(steps >= 0 for steps in left.values())
-
-
-def reserved(entries: tuple[Entry, ...], request_id: str) -> Reservation:
-    held = reservations(entries).get(request_id)
-    if held is None:
-        raise NotReserved("No budget is reserved for this request. It must be approved before it can run.")
-    return held
-
-
-def same_reservation(held: Reservation, wanted: Reservation) -> Reservation:
-    if not held.covers_same(wanted):
-        raise RequestAltered(
-            "This request holds a reservation with other content. Submit what changed as a new request."
-        )
-    if held.released is not None:
-        raise NotReserved("This request has ended and its reservation is released. Submit a new request.")
-    return held
-
-
-def unless_reserved(draft: Draft, entries: tuple[Entry, ...]) -> Draft | None:
-    return None if draft.request_id in reservations(entries) else draft

@@ -123,6 +123,8 @@ class Study(study.Study):
     ) -> StudyStatus:
         """Waits until enough hospitals approved, saying who decided, and returns how the study stands then.
 
+        Where all rounds are done there is nothing to wait for.
+
         Args:
             min_clients: So many approvals are enough; that of the submission if None.
             retry_policy: Its `grace_seconds` say how long more decisions are waited for then.
@@ -132,13 +134,14 @@ class Study(study.Study):
         Raises:
             WanwuError: As `wait_for_decisions`.
         """
-        wait_for_decisions(
-            self,
-            min_clients=self._least(min_clients),
-            grace_seconds=(retry_policy or RetryPolicy()).grace_seconds,
-            timeout_seconds=timeout_seconds,
-            poll_seconds=poll_seconds,
-        )
+        if len(self.history) < self.plan.rounds:
+            wait_for_decisions(
+                self,
+                min_clients=self._least(min_clients),
+                grace_seconds=(retry_policy or RetryPolicy()).grace_seconds,
+                timeout_seconds=timeout_seconds,
+                poll_seconds=poll_seconds,
+            )
         return self.status()
 
     def invite(

@@ -86,6 +86,8 @@ class Study(Submission[TrainingPlan]):
     ) -> tuple[ServerState, History]:
         """Runs the rounds that are left, and returns the last state with the history of all rounds.
 
+        Where none is left, no hospital is asked.
+
         Args:
             hold_out: Public pictures that each global model is evaluated on.
             initial_weights: The global model before the first round, name → float32 array of the parameter's shape, or
@@ -128,6 +130,8 @@ class Study(Submission[TrainingPlan]):
         if saved is None:
             saved = strategy.init(initial_weights() if callable(initial_weights) else initial_weights), History()
         state, history = saved
+        if state.round >= last:  # also where the hospitals were told of the end, or are away
+            return state, history
         if self.plan.server.strategy in BESIDE and state.kept is None:
             state = replace(state, kept=KeptWeights(self.folder))
         canaries = Canaries(self._told, self.hospital, dict(self.requests), on_event)

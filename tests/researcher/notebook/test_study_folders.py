@@ -17,6 +17,7 @@ from policies.plans.plan_json import canonical_json, sha256_text
 from researcher.hospitals.credentials import Credentials
 from researcher.notebook import federation as notebook_federation
 from researcher.notebook import setup as setups
+from researcher.notebook import study as notebook_study
 from researcher.notebook.setup import SETUP_FILE, Setup
 from researcher.notebook.study import Study
 from researcher.strategies import ServerState
@@ -255,3 +256,15 @@ def test_a_setup_that_is_read_back_is_the_one_that_was_written(study: Study) -> 
     other = replace(study.setup, seed=9, packages={"torch": "1"})
     other.save(study.folder)
     assert Setup.load(study.folder, study.plan) == other
+
+
+def test_nobody_waits_for_decisions_on_a_study_that_is_done(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    def asked(*_: Any, **__: Any) -> None:
+        raise AssertionError("a hospital was asked for its decision")
+
+    monkeypatch.setattr(notebook_study, "wait_for_decisions", asked)
+    with pytest.raises(AssertionError):
+        study.wait()
+    state = ServerState({"w": np.ones(2, np.float32)}, 2)
+    save_state(study.folder, state, History([a_round(1), a_round(2)]), plan_digest=study.plan.digest())
+    assert len(study.wait().history) == 2

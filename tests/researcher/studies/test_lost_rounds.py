@@ -13,7 +13,15 @@ import pytest
 from support.hospitals import CLASSES, draw_pictures
 
 from datasites.training.models import initial_weights
-from policies.errors import DatasiteUnreachable, NotEnoughDatasites, RequestUnknown, RunFailed, RunLost, WanwuError
+from policies.errors import (
+    DatasiteUnreachable,
+    NotEnoughDatasites,
+    RequestDenied,
+    RequestUnknown,
+    RunFailed,
+    RunLost,
+    WanwuError,
+)
 from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
 from researcher.evaluation.hold_out import HoldOut
 from researcher.hospitals.code_request import CodeRequest
@@ -140,3 +148,23 @@ def test_only_a_round_that_cost_nothing_is_asked_for_again(
     with pytest.raises(type(error)):
         remote.run(OutgoingWeights(b"", ""), {})
     assert len(tried) == tries
+
+
+def test_a_study_that_is_done_gives_its_result_again_also_where_hospitals_were_told_of_the_end(tmp_path: Path) -> None:
+    given: dict[str, Any] = {"hold_out": HOLD_OUT, "initial_weights": FIRST}
+    made = study(tmp_path, a=[None] * PLAN.rounds, b=[None] * PLAN.rounds)
+    state, history = made.run(**given)
+    ended = study(tmp_path, a=[], b=[])
+    for told in (("ended", "The researcher ended the study."), ("unreachable", "It does not answer.")):
+        ended._told = lambda name, told=told: told  # type: ignore[method-assign]
+        again, once_more = ended.run(**given)
+        assert again.round == state.round and len(once_more) == len(history) == PLAN.rounds
+        assert all((again.weights[name] == array).all() for name, array in state.weights.items())
+    assert ended.asked == []
+    part = study(tmp_path / "part", a=[None] * PLAN.rounds, b=[None] * PLAN.rounds)
+    part.run(**given, rounds=2)
+    with pytest.raises(RequestDenied, match="ended"):  # one is left, and nobody is there for it
+        unfinished = study(tmp_path / "part", a=[], b=[])
+        unfinished._told = lambda name: ("ended", "The researcher ended the study.")  # type: ignore[method-assign]
+        unfinished.run(**given)
+    assert unfinished.run(**given, rounds=2)[0].round == 2
