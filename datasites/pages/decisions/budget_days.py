@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from datasites.code_requests.books import Books
@@ -30,11 +30,11 @@ class BudgetDay:
 
 
 class BudgetDays:
-    """The days of each dataset, computed again only when the ledger has grown or delta is another."""
+    """The days of each dataset. A day is computed once for each delta: what the ledger says of a past one stays."""
 
     def __init__(self, books: Books) -> None:
         self._books = books
-        self._known: dict[str, tuple[tuple[object, ...], tuple[BudgetDay, ...]]] = {}
+        self._known: dict[str, dict[tuple[str, float], BudgetDay]] = {}  # by the day's last entry, and delta
 
     def of(self, fingerprint: str) -> tuple[BudgetDay, ...]:
         """At most `MOST_DAYS` of the days on which something changed, spread evenly, the last among them.
@@ -42,22 +42,27 @@ class BudgetDays:
         Args:
             fingerprint: The budget's key.
         """
-        entries = self._books.ledger.entries()
-        basis = (len(entries), entries[-1].hash if entries else "", self._books.limits.current.total.delta)
-        known = self._known.get(fingerprint)
-        if known is None or known[0] != basis:
-            known = (basis, self._replayed([one for one in entries if one.fingerprint == fingerprint]))
-            self._known[fingerprint] = known
-        return known[1]
+        entries = [one for one in self._books.ledger.entries() if one.fingerprint == fingerprint]
+        before, delta = self._known.get(fingerprint, {}), self._books.limits.current.total.delta
+        known: dict[tuple[str, float], BudgetDay] = {}
+        for part in _days(entries):
+            basis = (part[-1].hash, delta)
+            known[basis] = before.get(basis) or self._replayed(part)
+        self._known[fingerprint] = {**before, **known}
+        return tuple(known.values())
 
-    def _replayed(self, entries: Sequence[Entry]) -> tuple[BudgetDay, ...]:
-        ends = {one.at[:10]: index + 1 for index, one in enumerate(entries)}
-        days = list(ends)
-        step = max(-(-len(days) // MOST_DAYS), 1)
-        chosen = days[(len(days) - 1) % step :: step] if days else []
-        return tuple(self._on(day, entries[: ends[day]]) for day in chosen)
-
-    def _on(self, day: str, entries: Sequence[Entry]) -> BudgetDay:
+    def _replayed(self, entries: Sequence[Entry]) -> BudgetDay:
+        """The day of the last of these entries, all that there were by its end."""
         held = tuple(reservations(entries).values())
         spent = merged(part for one in held for part in one.spent)
-        return BudgetDay(day, self._books.epsilon_charged(spent), self._books.epsilon_charged(charged(held)))
+        charge = self._books.epsilon_charged(charged(held))
+        return BudgetDay(entries[-1].at[:10], self._books.epsilon_charged(spent), charge)
+
+
+def _days(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
+    """For each of the days that are shown, all entries up to its end."""
+    ends = {one.at[:10]: index + 1 for index, one in enumerate(entries)}
+    days = list(ends)
+    step = max(-(-len(days) // MOST_DAYS), 1)
+    for day in days[(len(days) - 1) % step :: step] if days else []:
+        yield entries[: ends[day]]

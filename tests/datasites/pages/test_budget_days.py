@@ -72,5 +72,18 @@ def test_days_are_computed_once_for_a_ledger_and_the_last_is_always_among_them(t
     assert books.sums == sums
 
 
+def test_a_new_day_is_computed_alone_and_the_days_before_are_not(tmp_path: Path) -> None:
+    dates = ("2026-01-01", "2026-01-03", "2026-01-03", "2026-01-03", "2026-01-07")
+    entries = tuple(replace(one, at=f"{day}T10:00:00+00:00") for one, day in zip(written(tmp_path), dates, strict=True))
+    books = Replayed(entries[:-1])
+    days = days_of(books)
+    before, sums = days.of(FINGERPRINT), books.sums
+    books.ledger = SimpleNamespace(entries=lambda: entries)
+    assert days.of(FINGERPRINT) == (*before, BudgetDay("2026-01-07", 0.25, 0.25))
+    assert books.sums == sums + 2
+    books.limits = SimpleNamespace(current=replace(LIMITS, total=replace(LIMITS.total, delta=1e-6)))
+    assert len(days.of(FINGERPRINT)) == 3 and books.sums == sums + 8, "another delta, other sums"
+
+
 def test_a_dataset_that_nobody_asked_for_has_no_day() -> None:
     assert days_of(Replayed(())).of(FINGERPRINT) == ()
