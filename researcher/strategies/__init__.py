@@ -26,7 +26,7 @@ from researcher.strategies.per_hospital.kept_weights import KeptWeights
 from researcher.strategies.per_hospital.mr_mtl import MrMtl
 from researcher.strategies.per_hospital.scaffold import Scaffold
 from researcher.strategies.server_step import ServerStep
-from researcher.strategies.state import ClientUpdate, ServerState, Strategy, Weights, check_update
+from researcher.strategies.state import ClientUpdate, ServerState, Strategy, Weights, check_update, without
 
 __all__ = [
     "STRATEGIES",
@@ -55,6 +55,7 @@ __all__ = [
     "build",
     "check_update",
     "released_digest",
+    "without",
 ]
 
 STRATEGIES: Mapping[str, Callable[..., Strategy]] = MappingProxyType(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -105,3 +105,15 @@ class Strategy(Protocol):
     def apply(self, state: ServerState, updates: Iterable[ClientUpdate]) -> ServerState:
         """The state after one round with these updates, read one at a time."""
         ...
+
+
+def without(strategy: Strategy, state: ServerState, datasites: Collection[str]) -> ServerState:
+    """The state once hospitals have left a study for good, by the strategy's `without`; as it is where it has none.
+
+    Args:
+        strategy: That made the state.
+        state: After a round.
+        datasites: Names of all that have left.
+    """
+    forget = getattr(strategy, "without", None)
+    return forget(state, datasites) if forget is not None else state

@@ -144,6 +144,11 @@ class Gathering:
             wait(cancelling, timeout=self._policy.unreachable_seconds)
         return {there.hospital.name: there.epsilon for there in going.values() if there.epsilon is not None}
 
+    @property
+    def gone(self) -> set[str]:
+        """Those that will not be asked again."""
+        return set(self._roster.gone)
+
     def left_out(self, round_index: int, came: Came) -> dict[str, str]:
         """Hospital → why its update is not in the mean."""
         late = {

@@ -25,7 +25,7 @@ from policies.plans.server.server_spec import BESIDE
 from policies.plans.training import TrainingPlan
 from researcher.evaluation.hold_out import HoldOut
 from researcher.evaluation.shared_part import evaluate_round
-from researcher.strategies import KeptWeights, ServerState, Strategy, build
+from researcher.strategies import KeptWeights, ServerState, Strategy, build, without
 from researcher.studies.asked_round import AskedRound
 from researcher.studies.checkpoints import load_state, save_state
 from researcher.studies.gathering import Gathering
@@ -226,6 +226,7 @@ class Study(Submission[TrainingPlan]):
             averaged = tuple(name for name in self.requests if name in came.names)
         except GivenUp:
             next_state, averaged = replace(state, round=state.round + 1), ()
+        next_state = without(strategy, next_state, gathering.gone)  # and so it is saved: who resumes sends the same
         aggregated = time.monotonic()
         skipped = {**self.left_out_at_submission, **gathering.left_out(state.round, came)}
         if not averaged:

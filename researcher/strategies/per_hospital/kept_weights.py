@@ -5,7 +5,7 @@ They lie in the study's folder and are read one hospital at a time, so that memo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -67,6 +67,15 @@ class KeptWeights:
         """
         written = weights_file.write(self.folder, "hospital-{digest}.safetensors", arrays)
         return type(self)(self.folder, {**self.hospitals, datasite: OneHospital(written, public_size)})
+
+    def without(self, datasites: Iterable[str]) -> Self:
+        """The same of other hospitals than these; their files stay until `remove_others`.
+
+        Args:
+            datasites: Names, also of hospitals of which nothing is kept.
+        """
+        left = set(datasites)
+        return type(self)(self.folder, {name: one for name, one in self.hospitals.items() if name not in left})
 
     def mean(self) -> dict[str, np.ndarray]:
         """The mean over all hospitals, weighted by public size, name → float64 array; read one after the other.

@@ -6,7 +6,7 @@ Karimireddy, Kale, Mohri, Reddi, Stich, Suresh, "SCAFFOLD: Stochastic Controlled
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,7 +27,8 @@ class Scaffold(ServerStep):
     one learning rate): c_i := c_i - c + (x - y_i) / r, and c is the mean of all c_i, weighted by public size as the
     updates are, so that the corrections c - c_i cancel in the mean. A hospital that has released nothing yet has no
     c_i: its correction is zero, and the first c_i is (x - y_i) / r. A late update moves the model alone: c was another
-    when it was trained.
+    when it was trained. One that has left for good has no c_i any more: c is the mean of those that are left, else it
+    would pull them to where the one that left would go, for ever.
     """
 
     def sent(self, state: ServerState, datasite: str) -> tuple[Weights, Weights]:
@@ -63,8 +64,20 @@ class Scaffold(ServerStep):
                 kept.append(self._followed(kept.pop(), state, update))
 
         after = super().apply(state, followed())
-        mean = {name: to_float32(f"control {name}", array) for name, array in kept[0].mean().items()}
-        return replace(after, kept=kept[0], slots={**after.slots, **({CONTROL: mean} if mean else {})})
+        return _with_mean(after, kept[0])
+
+    def without(self, state: ServerState, datasites: Collection[str]) -> ServerState:
+        """The state once hospitals have left for good; where nothing is kept of them, as it is.
+
+        Args:
+            state: After a round.
+            datasites: Names of all that have left.
+
+        Raises:
+            ConfigError: As `apply`.
+        """
+        kept = needed(state.kept)
+        return _with_mean(state, kept.without(datasites)) if set(datasites) & set(kept.hospitals) else state
 
     def _followed(self, kept: KeptWeights, state: ServerState, update: ClientUpdate) -> KeptWeights:
         """What is kept after one more update."""
@@ -81,3 +94,9 @@ class Scaffold(ServerStep):
             mean_gradient = np.asarray(array, np.float64) / -update.summed_rates
             control[name] = to_float32(f"control {name}", mean_gradient - corrected[name])
         return kept.with_one(update.datasite, control, public_size=update.weight)
+
+
+def _with_mean(state: ServerState, kept: KeptWeights) -> ServerState:
+    """The state with these control variates and their mean; without any, the mean stays as it was."""
+    mean = {name: to_float32(f"control {name}", array) for name, array in kept.mean().items()}
+    return replace(state, kept=kept, slots={**state.slots, **({CONTROL: mean} if mean else {})})

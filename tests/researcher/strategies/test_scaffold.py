@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from policies.errors import ConfigError, InputRefused
-from researcher.strategies import ClientUpdate, FedAvg, KeptWeights, Scaffold, ServerState
+from researcher.strategies import ClientUpdate, FedAvg, KeptWeights, Scaffold, ServerState, without
 
 START = (10.0, 20.0, 30.0)
 RATES = 0.5  # K · lr, of 5 steps at 0.1 for example
@@ -80,6 +80,34 @@ def test_a_hospital_that_did_not_deliver_keeps_its_own_and_one_that_joins_is_not
     assert control(state, "b") == [-6, -4, -2]
     assert control(state, "a") == [2, 2, 2] and control(state, "c") == [-2, -2, -2]
     assert state.slots["control"]["w"].tolist() == pytest.approx([-2, -4 / 3, -2 / 3])
+
+
+def test_who_has_left_for_good_pulls_nobody_any_more(tmp_path: Path) -> None:
+    strategy = Scaffold()
+    state = strategy.apply(begun(tmp_path), [update("a", 1, 0, -1), update("b", 3, 2, 1), update("c", 5, 4, 3, size=2)])
+    after = strategy.without(state, {"c", "never there"})
+    assert after.slots["control"]["w"].tolist() == [-4, -2, 0]
+    assert after.kept is not None and list(after.kept.hospitals) == ["a", "b"]
+    assert state.kept is not None and "c" in state.kept.hospitals, "the state before stays as it was"
+    assert own(after, "a") == [-own(after, "b")[0], -2, -2] and own(after, "c") == [0, 0, 0], "it would begin anew"
+    assert without(strategy, state, {"never there"}) is state and without(FedAvg(), state, {"c"}) is state
+
+
+@pytest.mark.parametrize("forgets", [True, False])
+def test_those_that_stay_reach_their_own_optimum_if_who_left_is_forgotten(tmp_path: Path, forgets: bool) -> None:
+    """Quadratics without noise: a hospital's gradient is its weights less its own optimum."""
+    strategy, optima = Scaffold(), {"a": 0.0, "b": 4.0, "c": 30.0}
+    state = begun(tmp_path)
+    for index in range(60):
+        sent = {}
+        for name in optima if index == 0 else ("a", "b"):
+            model = np.array(state.weights["w"], np.float64)
+            for _ in range(5):
+                model -= 0.1 * (model - optima[name] + own(state, name))
+            sent[name] = model - state.weights["w"]
+        state = strategy.apply(state, [update(name, *moved) for name, moved in sent.items()])
+        state = strategy.without(state, {"c"}) if forgets else state
+    assert bool(np.abs(state.weights["w"] - 2.0).max() < 0.01) is forgets
 
 
 def test_a_late_update_moves_the_model_and_no_control_variate(tmp_path: Path) -> None:

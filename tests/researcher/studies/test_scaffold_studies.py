@@ -14,7 +14,7 @@ from support.hospitals import CLASSES, draw_pictures
 
 from datasites.training.models import initial_weights
 from policies.contracts.encodings import decode
-from policies.errors import ConfigError
+from policies.errors import ConfigError, RequestDenied
 from policies.plans.server.beside import apart, taken_in
 from policies.plans.training import ModelSpec, PrivacySpec, ServerSpec, TrainingPlan
 from researcher.evaluation.hold_out import HoldOut
@@ -23,6 +23,7 @@ from researcher.strategies import FedAvg, FedPer, Scaffold
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
     warnings.simplefilter("ignore")
     from researcher.studies.checkpoints import load_state
+    from researcher.studies.history import RoundRecord
     from researcher.studies.study import Study
 
 SPEC = ModelSpec("linear", (16, 16, 1), 2)
@@ -85,6 +86,25 @@ def test_a_study_that_is_stopped_ends_as_one_that_is_not(tmp_path: Path) -> None
     state, _ = load_state(tmp_path / "moved", plan_digest=PLAN.digest()) or (None, None)
     assert state is not None and state.kept is not None and state.kept.read("a") is not None
     assert len(list((tmp_path / "moved").glob("hospital-*"))) == 2
+
+
+def test_a_hospital_that_ends_its_part_leaves_the_mean_of_the_corrections_also_for_who_goes_on(tmp_path: Path) -> None:
+    made = [Sent(name, FIRST) for name in ("a", "b")]
+
+    def end(record: RoundRecord) -> None:
+        if record.round == 2:
+            made[1].decision = ("ended", "Our board has changed its mind.")
+            made[1].refusal = RequestDenied("The request was ended.")
+
+    study = Study(federation_of(*made), PLAN, requests_of(*made), tmp_path)
+    state, history = study.run(hold_out=HOLD_OUT, initial_weights=FIRST, min_clients=1, rounds=3, on_round=end)
+    assert [record.datasites for record in history.records] == [("a", "b"), ("a", "b"), ("a",)]
+    assert state.kept is not None and list(state.kept.hospitals) == ["a"]
+    for key in FIRST:
+        assert np.array_equal(state.slots["control"][key], state.kept.read("a")[key])
+    study.run(hold_out=HOLD_OUT, initial_weights=FIRST, min_clients=1)
+    correction = apart(PLAN, 3, decode(made[0].sent[3], taken_in(PLAN, 3, SHAPES), "none", max_bytes=1 << 20))[1]
+    assert correction and not any(array.any() for array in correction.values()), "alone, it is corrected by nobody"
 
 
 def test_a_strategy_that_sends_other_arrays_than_the_plan_says_is_refused_before_anybody_is_asked(
