@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -50,9 +51,14 @@ class InvitableHospital(FakeHospital):
             raise self.refuses
         kept = self.requests
         kept.setdefault(name, {"request": f"{self.name}-{len(kept)}", "plan": plan.to_json()})
-        self.books.write_text(json.dumps(kept))
+        self._keep(kept)
         self.answering()
         return CodeRequest(kept[name]["request"], name, "c")
+
+    def _keep(self, requests: dict[str, dict[str, str]]) -> None:
+        written = self.books.with_suffix(f".{threading.get_ident()}")
+        written.write_text(json.dumps(requests))
+        written.replace(self.books)  # who reads them meanwhile reads them whole
 
     def request(self, request_id: str) -> RequestAnswer:
         self._reach()
@@ -64,7 +70,7 @@ class InvitableHospital(FakeHospital):
         for one in kept.values():
             if one["request"] == request_id:
                 one["withdrawn"] = "yes"
-        self.books.write_text(json.dumps(kept))
+        self._keep(kept)
         return self.request(request_id)
 
     @property
