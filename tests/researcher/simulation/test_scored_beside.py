@@ -148,7 +148,7 @@ class Ray:
     def get(self, answer: Any) -> Any:
         if answer.dead:
             raise Died("gone")
-        return f"train {answer.of.name}" if answer.name == "train" else answer.name
+        return [f"train {one.name}" for one in answer.of] if answer.name == "train" else answer.name
 
 
 class _Identified(SimpleNamespace):
@@ -160,15 +160,18 @@ class _Identified(SimpleNamespace):
         return self is other
 
 
+@pytest.mark.parametrize("together", [1, 4])
 @pytest.mark.parametrize("scores_first", [True, False])
-def test_a_worker_that_dies_over_scores_and_training_is_replaced_once(work: Work, scores_first: bool) -> None:
+def test_a_worker_that_dies_over_scores_and_training_is_replaced_once(
+    work: Work, scores_first: bool, together: int
+) -> None:
     ray, retried = Ray(), list[str]()
     places = start_workers(ray, 2)
     assert ray.made == 2 and not ray.begun, "they have nothing to do yet"
     workers = OnRay(
         ray, work, 0, places=places, memory_bytes=1, on_retried=lambda hospital, index: retried.append(hospital)
     )
-    hospitals = [MadeUpHospital(f"h{number}", 0, 1, 10) for number in range(9)]
+    hospitals = [MadeUpHospital(f"h{number}", 0, 1, 10) for number in range(8 * together + 1)]
     wait = workers.score_round({})
     sent = Sent(lambda hospital: {}, alike=True)
     if scores_first:
@@ -178,4 +181,5 @@ def test_a_worker_that_dies_over_scores_and_training_is_replaced_once(work: Work
         assert wait() == "score"  # type: ignore[comparison-overlap]
     assert answers == [f"train {one.name}" for one in hospitals]  # type: ignore[comparison-overlap]
     assert ray.made == ray.begun == 3, "two, and one in the place of the one that died"
-    assert retried == ([] if scores_first else ["h0", "h2"])
+    lost = [f"h{part * together + number}" for part in (0, 2) for number in range(together)]
+    assert retried == ([] if scores_first else lost)
