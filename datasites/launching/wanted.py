@@ -100,8 +100,8 @@ def _several_hospitals(wanted: Wanted) -> list[DatasiteConfig]:
     names = list_sites(data)
     if len(names) < 2:
         raise ConfigError(
-            f"{data} holds {len(names)} hospital(s); without --name there must be two or more: a subfolder for each in "
-            "a folder, or different 'sites' in an .npz file."
+            f"{data} holds {'one hospital' if names else 'no hospital'}; without --name there must be two or more: a "
+            "subfolder for each in a folder, or different 'sites' in an .npz file."
         )
     called = kept_names(wanted.state, names, datasite_names(names))
     is_new = any(not StateFolder(wanted.state / name).config.exists() for name in called)

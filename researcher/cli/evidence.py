@@ -37,7 +37,8 @@ def evidence(
     if check is not None:
         record = check_pack(check)
         say(
-            f"{check} holds: {len(record.receipts)} signed receipt(s), {record.model.name} and each paper say the same."
+            f"{check} holds: the signed receipts ({len(record.receipts)}), {record.model.name} and each paper say the "
+            "same."
         )
         for one in record.receipts:
             say(f"  {one.hospital}: signed with the key {one.public_key}")

@@ -101,8 +101,8 @@ class AskedBefore:
         before = self.load(folder)
         if (before.of_study, before.of_round, before.weights) != (self.of_study, self.of_round, self.weights):
             raise ConfigError(
-                f"{folder} holds the evaluation of another model, after {before.of_round} round(s) of the study whose "
-                f"plan begins with {before.of_study[:12]}; this one is after {self.of_round} round(s) of that with "
+                f"{folder} holds the evaluation of another model, after round {before.of_round} of the study whose "
+                f"plan begins with {before.of_study[:12]}; this one is after round {self.of_round} of that with "
                 f"{self.of_study[:12]}. Give another folder with --out."
             )
         if in_one_form(before.class_names) != in_one_form(self.class_names):

@@ -122,6 +122,8 @@ class CountRequest(Submission[EvaluationPlan | StatisticsPlan | GramPlan]):
             list(pool.map(ask, names))
         if len(arrays) < max(min_clients, 1):
             told = "; ".join(f"{name}: {reason}" for name, reason in skipped.items())
-            raise NotEnoughDatasites(f"{len(arrays)} hospital(s) answered and min_clients is {min_clients} ({told}).")
+            raise NotEnoughDatasites(
+                f"{len(arrays)} of {len(names)} hospitals answered and min_clients is {min_clients} ({told})."
+            )
         noise_std = self.plan.privacy.noise_multiplier * self.plan.sensitivity
         return Released({name: arrays[name] for name in names if name in arrays}, noise_std, epsilon, skipped)

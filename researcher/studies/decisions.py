@@ -89,8 +89,8 @@ def check_enough(approved: int, needed: int, left_out: Mapping[str, str]) -> Non
     """
     if approved < needed:
         raise RequestDenied(
-            f"{approved} hospital(s) approved and min_clients is {needed} ({_named(left_out)}). Wait for more "
-            "decisions, or lower min_clients."
+            f"{approved} of the {needed} hospitals that min_clients asks for approved ({_named(left_out)}). Wait for "
+            "more decisions, or lower min_clients."
         )
 
 

@@ -285,8 +285,8 @@ class Gathering:
             return
         told = "; ".join(f"{name}: {reason}" for name, reason in self.left_out(round_index, came).items())
         raise NotEnoughDatasites(
-            f"Round {round_index + 1} got {got} update(s), min_clients is {self._needed} ({told}). What came is kept "
-            f"at the hospitals and costs nothing more: {self._what_next()}"
+            f"Round {round_index + 1} got {got} of the {self._needed} updates that min_clients asks for ({told}). What "
+            f"came is kept at the hospitals and costs nothing more: {self._what_next()}"
         )
 
     def _what_next(self) -> str:

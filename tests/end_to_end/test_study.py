@@ -142,7 +142,7 @@ def test_a_study_goes_on_without_a_hospital_that_denied_it(
     study = Study.submit(federation, small_plan(federation, study="partly"), tmp_path)
     _approve(study, hospitals, "north")
     hospitals["south"].admin("deny", study.requests["south"].request_id, "--reason", "Not this month.")
-    with pytest.raises(RequestDenied, match="min_clients is 2"):
+    with pytest.raises(RequestDenied, match="of the 2 hospitals that min_clients asks for"):
         study.run(hold_out=hold_out, initial_weights=_initial(study), min_clients=2)
     _, history = study.run(hold_out=hold_out, initial_weights=_initial(study), min_clients=1, rounds=1)
     assert history.records[0].datasites == ("north",)

@@ -61,7 +61,7 @@ def uninstall(chosen: Chosen, *, account: str, root: Path | None, dry_run: bool,
     if not _agreed("Uninstall it?", yes):
         return 1
     removed, left = made.uninstall()
-    say(f"{len(removed)} file(s) removed. {made.service.state} and the account {account} are as they were.")
+    say(f"Files removed: {len(removed)}. {made.service.state} and the account {account} are as they were.")
     for file in left:
         say(f"{file} was changed since it was installed, and stays.")
     return int(bool(left))

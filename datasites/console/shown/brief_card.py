@@ -68,7 +68,7 @@ def _rows(review: Review) -> list[tuple[str, str]]:
     if review.reason:
         rows.append(("reason", review.reason))
     if review.unanswered:
-        rows.append(("waits for", f"the researcher's answer to {review.unanswered} question(s)"))
+        rows.append(("waits for", f"the researcher's answer, open questions: {review.unanswered}"))
     return rows + elsewhere(review)
 
 

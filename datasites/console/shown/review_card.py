@@ -115,7 +115,7 @@ def _request(review: Review) -> list[tuple[str, str]]:
     rows += [("vote", f"{one.person}: {one.vote}" + (f", {one.reason}" if one.reason else "")) for one in review.votes]
     rows += _rehearsal(review)
     if review.unanswered:
-        rows.append(("waits for", f"the researcher's answer to {review.unanswered} question(s)"))
+        rows.append(("waits for", f"the researcher's answer, open questions: {review.unanswered}"))
     return [*rows, *((f"{moment(one.at)} {one.side}", f"{one.author}: {one.text}") for one in review.thread)]
 
 

@@ -223,7 +223,7 @@ def test_what_was_installed_below_a_root_is_taken_away_again(
     capsys.readouterr()
     assert main(["uninstall", *given]) == 1
     printed = capsys.readouterr().out
-    assert "2 file(s) removed" in printed and f"{unit} was changed since it was installed, and stays." in printed
+    assert "Files removed: 2." in printed and f"{unit} was changed since it was installed, and stays." in printed
     assert [path for path in root.rglob("*") if path.is_file()] == [unit]
 
 

@@ -103,7 +103,7 @@ def test_a_pack_is_written_and_checked_by_the_command(study: Path, capsys: pytes
     assert main(["evidence", str(study), *given]) == 0
     assert main(["evidence", "--check", str(study / "papers")]) == 0
     told = " ".join(capsys.readouterr().out.split())
-    assert "2 signed receipt(s)" in told and "Compare each key" in told
+    assert "the signed receipts (2)" in told and "Compare each key" in told
     assert main(["evidence", str(study), *given]) == 1, "a pack is not overwritten"
 
 

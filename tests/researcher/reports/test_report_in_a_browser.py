@@ -67,3 +67,21 @@ def test_a_table_wider_than_the_screen_has_a_shade_where_it_goes_on(tmp_path: Pa
         page.set_viewport_size({"width": 1200, "height": 900})
         assert all(darkness(table, column) == 0 for table in tables for column in (0, -1)), "there is room for all"
         browser.close()
+
+
+def test_a_report_is_dark_where_the_reader_wants_it_so_plots_too(tmp_path: Path) -> None:
+    file = report(tmp_path)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=list(SWITCHES))
+        page = browser.new_context(viewport=NARROW, bypass_csp=True, color_scheme="dark").new_page()
+        page.goto(file.as_uri())
+        assert Axe().run(page).response["violations"] == []
+        seen = np.asarray(Image.open(io.BytesIO(page.screenshot(full_page=True))).convert("RGB"), dtype=int)
+        ground = seen[2, 2]
+        assert ground.max() < 40
+        assert (seen.min(axis=2) > 200).mean() < 0.05, "letters and lines alone are light"
+        plot = page.locator(".plots img").first
+        drawn = np.asarray(Image.open(io.BytesIO(plot.screenshot())).convert("RGB"), dtype=int)
+        assert np.abs(drawn[3, 3] - ground).max() <= 2, "what was the plot's paper is the page"
+        assert drawn.max() > 150, "what was drawn is seen"
+        browser.close()

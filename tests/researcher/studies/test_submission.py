@@ -92,11 +92,11 @@ def test_too_few_hospitals_are_named_with_what_became_of_them() -> None:
 def test_a_hospital_that_was_away_at_submission_is_named_where_too_few_are_left() -> None:
     study = submitted({"north": f"{AWAY.code}: {AWAY.public}"}, south=Answers(APPROVED))
     named = rf"\(north: {AWAY.code}: Datasite 'north' cannot be reached\. Is it running\?\)"
-    with pytest.raises(RequestDenied, match=r"^1 hospital\(s\) approved and min_clients is 2 " + named):
+    with pytest.raises(RequestDenied, match="^1 of the 2 hospitals that min_clients asks for approved " + named):
         study.approved(2)
     with pytest.raises(RequestDenied, match="^min_clients is 2, and only 1 of 2 hospitals can take part " + named):
         study.wait_for_decisions(min_clients=2)
-    with pytest.raises(RequestDenied, match=r"min_clients is 2 \(the study has no more\)"):
+    with pytest.raises(RequestDenied, match=r"min_clients asks for approved \(the study has no more\)"):
         submitted(south=Answers(APPROVED)).approved(2)
 
 
