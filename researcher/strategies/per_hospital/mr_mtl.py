@@ -6,14 +6,14 @@ multi-task learning. At the hospital the pull is added after the noise, so it co
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from policies import validate
 from policies.errors import InputRefused, NotEnoughDatasites, PlanError
-from researcher.strategies.per_hospital.kept_weights import needed
+from researcher.strategies.per_hospital.kept_weights import KeptWeights, needed
 from researcher.strategies.server_step import ServerStep, to_float32
 from researcher.strategies.state import ClientUpdate, ServerState, Weights, check_update
 
@@ -24,7 +24,8 @@ class MrMtl(ServerStep):
 
     A hospital's update is added to the model that it started from: its own, or the mean as long as it has none. One
     that comes late is added likewise, since the hospital's model waited for it; of a hospital that has none yet, to the
-    mean of now.
+    mean of now. One that has left for good has no model here any more: the mean that pulls the others is of those that
+    are left.
 
     Attributes:
         mean_pull: The paper's lambda; the hospital reads it in the plan, and adds this much of the way from the mean to
@@ -76,5 +77,23 @@ class MrMtl(ServerStep):
             kept = kept.with_one(update.datasite, model, public_size=update.weight)
         if not came:
             raise NotEnoughDatasites("A round needs at least one client update, none came.")
-        mean = {name: to_float32(name, array) for name, array in kept.mean().items()}
-        return ServerState(mean, state.round + 1, kept=kept)
+        return ServerState(_mean(kept), state.round + 1, kept=kept)
+
+    def without(self, state: ServerState, datasites: Collection[str]) -> ServerState:
+        """The state once hospitals have left for good; where nothing is kept of them, or of nobody else, as it is.
+
+        Args:
+            state: After a round.
+            datasites: Names of all that have left.
+
+        Raises:
+            ConfigError: As `apply`.
+        """
+        kept = needed(state.kept)
+        left = kept.without(datasites)
+        stays = not left.hospitals or len(left.hospitals) == len(kept.hospitals)
+        return state if stays else replace(state, weights=_mean(left), kept=left)
+
+
+def _mean(kept: KeptWeights) -> Weights:
+    return {name: to_float32(name, array) for name, array in kept.mean().items()}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from policies.errors import InputRefused, NotEnoughDatasites, PlanError
-from researcher.strategies import ClientUpdate, KeptWeights, MrMtl, ServerState
+from researcher.strategies import ClientUpdate, KeptWeights, MrMtl, ServerState, without
 
 START = (10.0, 20.0, 30.0)
 
@@ -55,6 +55,18 @@ def test_a_late_update_is_added_whole_to_the_model_that_waited_for_it(tmp_path: 
     state = MrMtl().apply(state, [update("b", 1, 1, 1)])
     state = MrMtl().apply(state, [update("a", 2, 2, 2, staleness=1)])
     assert (own(state, "a"), own(state, "b")) == ([14, 22, 32], [15, 21, 31])
+
+
+def test_who_has_left_for_good_is_in_no_mean_that_pulls_the_others(tmp_path: Path) -> None:
+    state = MrMtl().apply(begun(tmp_path), [update("a", 2, 0, 0), update("b", 4, 0, 0), update("c", 60, 0, 0, size=2)])
+    after = without(MrMtl(), state, {"c", "never there"})
+    assert after.weights["w"].tolist() == [13, 20, 30] and after.round == state.round
+    assert (own(after, "a"), own(after, "b"), own(after, "c")) == ([12, 20, 30], [14, 20, 30], [13, 20, 30])
+    assert own(state, "c") == [70, 20, 30], "the state before stays as it was"
+    state = MrMtl().apply(after, [update("a", 1, 0, 0), update("b", 1, 0, 0)])
+    assert state.weights["w"].tolist() == [14, 20, 30]
+    assert without(MrMtl(), state, {"c"}) is state, "it is gone already"
+    assert without(MrMtl(), state, {"a", "b"}) is state, "a mean of nobody is none"
 
 
 def test_what_cannot_be_added_is_refused_and_the_state_before_stays(tmp_path: Path) -> None:

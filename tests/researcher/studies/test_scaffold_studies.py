@@ -107,6 +107,22 @@ def test_a_hospital_that_ends_its_part_leaves_the_mean_of_the_corrections_also_f
     assert correction and not any(array.any() for array in correction.values()), "alone, it is corrected by nobody"
 
 
+def test_a_hospital_that_ends_its_part_leaves_the_mean_of_the_models_of_mr_mtl(tmp_path: Path) -> None:
+    made = [Sent(name, FIRST) for name in ("a", "b")]
+    plan = replace(PLAN, server=ServerSpec("mr_mtl"))
+
+    def end(record: RoundRecord) -> None:
+        if record.round == 2:
+            made[1].decision = ("ended", "Our board has changed its mind.")
+            made[1].refusal = RequestDenied("The request was ended.")
+
+    study = Study(federation_of(*made), plan, requests_of(*made), tmp_path)
+    state, _ = study.run(hold_out=HOLD_OUT, initial_weights=FIRST, min_clients=1, on_round=end)
+    assert state.kept is not None and list(state.kept.hospitals) == ["a"] and state.round == plan.rounds
+    for key, array in (state.kept.read("a") or {}).items():
+        assert np.array_equal(state.weights[key], array)
+
+
 def test_a_strategy_that_sends_other_arrays_than_the_plan_says_is_refused_before_anybody_is_asked(
     tmp_path: Path,
 ) -> None:
