@@ -22,7 +22,6 @@ import io
 import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
@@ -210,7 +209,7 @@ def _round(values: np.ndarray, scale: np.float32, random: np.random.Generator) -
 # --- decoding --------------------------------------------------------------------------------------------
 
 
-def _decoded(file: BinaryIO, size: int, expected: Shapes, encoding: str) -> Iterator[tuple[str, np.ndarray]]:
+def _decoded(file: io.BufferedIOBase, size: int, expected: Shapes, encoding: str) -> Iterator[tuple[str, np.ndarray]]:
     """(name, next float32 values of it), arrays sorted by name."""
     if encoding == "none":
         weights = WeightsFile(file, expected, size)
@@ -225,7 +224,7 @@ def _decoded(file: BinaryIO, size: int, expected: Shapes, encoding: str) -> Iter
         yield from _unrounded(file, size, expected, encoding)
 
 
-def _unpacked(file: BinaryIO, expected: Shapes) -> Iterator[tuple[str, np.ndarray]]:
+def _unpacked(file: io.BufferedIOBase, expected: Shapes) -> Iterator[tuple[str, np.ndarray]]:
     """Reads no more than the declared values out of the frame, however much it holds."""
     frame = ZstdFrame(file)
     for name, count in _counts(expected):
@@ -236,7 +235,7 @@ def _unpacked(file: BinaryIO, expected: Shapes) -> Iterator[tuple[str, np.ndarra
     frame.check_end()
 
 
-def _unrounded(file: BinaryIO, size: int, expected: Shapes, encoding: str) -> Iterator[tuple[str, np.ndarray]]:
+def _unrounded(file: io.BufferedIOBase, size: int, expected: Shapes, encoding: str) -> Iterator[tuple[str, np.ndarray]]:
     if size != _fixed_size(expected, encoding):
         raise Malformed(
             f"it has {size} bytes, the declared arrays have {_fixed_size(expected, encoding)} in {encoding}"
@@ -271,7 +270,7 @@ def _fixed_size(expected: Shapes, encoding: str) -> int:
 
 
 @contextlib.contextmanager
-def _open(source: Path | bytes, max_bytes: int) -> Iterator[tuple[BinaryIO, int]]:
+def _open(source: Path | bytes, max_bytes: int) -> Iterator[tuple[io.BufferedIOBase, int]]:
     if isinstance(source, Path):
         with open_plain(source, max_bytes=max_bytes) as opened:
             yield opened

@@ -11,13 +11,14 @@ import numpy as np
 from policies.answers.plain_values import from_plain, to_plain
 from policies.contracts import encodings
 from policies.contracts.weights import FiniteArrays, Malformed, Shapes, canonical_header, check_finite, read_weights
-from policies.contracts.weights_file import is_canonical, open_weights
+from policies.contracts.weights_file import AtRest, is_canonical, open_weights, read_whole
 from policies.errors import InputRefused, OutputRefused
 
 _REFUSED = (
     "The run's result is not exactly the declared parameters, so it stays in the hospital. "
     "Ask the hospital: its log says what was wrong."
 )
+_NOT_DECLARED = "The update is not what the plan declares: {}. Ask the hospital."
 _UNDECLARED = "The answer is not exactly what a datasite may tell, so it stays in the hospital. Ask the hospital."
 
 
@@ -122,13 +123,41 @@ def take_update(source: Path | bytes, expected: Shapes, *, max_bytes: int, encod
 
     Raises:
         InputRefused: Naming what was expected.
+        OSError: The disk does not let the file be read.
     """
     try:
         if encoding == "none":
+            if isinstance(source, Path):
+                return read_whole(source, expected, max_bytes=max_bytes)
             return read_weights(source, expected, max_bytes=max_bytes)
         return FiniteArrays(encodings.decode(source, expected, encoding, max_bytes=max_bytes))
     except Malformed as error:
-        raise InputRefused(f"The update is not what the plan declares: {error}. Ask the hospital.") from error
+        raise InputRefused(_NOT_DECLARED.format(error)) from error
+
+
+def checked_update(
+    file: Path, expected: Shapes, *, max_bytes: int, encoding: str = "none"
+) -> Callable[[], FiniteArrays]:
+    """Checks a file as `take_update` does, and returns what gives its arrays: read from the file when it is called.
+
+    An update that nothing encodes takes no memory until then, also once the file's name is gone.
+
+    Args:
+        file, expected, max_bytes, encoding: As of `take_update`.
+
+    Returns:
+        To be called once; raises `Malformed` or OSError where the disk does not give what was checked.
+
+    Raises:
+        InputRefused, OSError: As `take_update`.
+    """
+    if encoding != "none":
+        arrays = take_update(file, expected, max_bytes=max_bytes, encoding=encoding)
+        return lambda: arrays
+    try:
+        return AtRest(file, expected, max_bytes=max_bytes).read
+    except Malformed as error:
+        raise InputRefused(_NOT_DECLARED.format(error)) from error
 
 
 def release_answer(answer: object) -> dict[str, Any]:

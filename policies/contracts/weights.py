@@ -10,12 +10,11 @@ import contextlib
 import io
 import json
 import math
-import mmap
 import os
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -85,38 +84,37 @@ def canonical_header(shapes: Shapes) -> bytes:
     return len(text).to_bytes(8, "little") + text
 
 
-def read_weights(source: Path | bytes, expected: Shapes, *, max_bytes: int) -> FiniteArrays:
-    """Reads exactly the expected arrays out of a safetensors file, sorted by name.
+def read_weights(content: bytes, expected: Shapes, *, max_bytes: int) -> FiniteArrays:
+    """Reads exactly the expected arrays out of the bytes of a safetensors file, sorted by name.
 
-    Arrays of a file stay on disk until they are looked at, also once its name is gone: many of them take no memory.
+    A file is read by `policies.contracts.weights_file`, and mapped by nobody: where its disk fails, whoever looks at a
+    map is ended by the system (SIGBUS).
 
     Args:
-        source: The file, which must not be a link and which nobody else writes, or its bytes.
+        content: The file's bytes.
         expected: Name → shape.
-        max_bytes: Largest file.
+        max_bytes: Most of them.
 
     Raises:
         Malformed: Anything else than the expected arrays, finite, one after the other, with nothing between,
             before or behind them.
     """
-    content = bytearray(source) if isinstance(source, bytes) else _map_file(source, max_bytes)
     if len(content) > max_bytes:
         raise Malformed(f"the file has {len(content)} bytes, {max_bytes} are allowed")
     start, offsets = check_header(
         io.BytesIO(memoryview(content)[: _most_header_bytes(expected)]), len(content), expected
     )
+    own = bytearray(content)
     arrays = {}
     for name in sorted(expected):
         begin = start + offsets[name]
-        values = np.frombuffer(memoryview(content)[begin : begin + math.prod(expected[name]) * _BYTES_PER_VALUE], "<f4")
+        values = np.frombuffer(memoryview(own)[begin : begin + math.prod(expected[name]) * _BYTES_PER_VALUE], "<f4")
         arrays[name] = np.require(values, np.float32, ("ALIGNED", "WRITEABLE")).reshape(expected[name])
     check_finite(arrays)
-    if isinstance(content, mmap.mmap):
-        content.madvise(mmap.MADV_DONTNEED)  # what the check has read needs no memory until it is looked at again
     return FiniteArrays(arrays)
 
 
-def check_header(file: BinaryIO, size: int, expected: Shapes) -> tuple[int, dict[str, int]]:
+def check_header(file: io.BufferedIOBase, size: int, expected: Shapes) -> tuple[int, dict[str, int]]:
     """Reads a safetensors file's header, which must declare exactly the expected arrays, packed.
 
     Args:
@@ -175,14 +173,8 @@ def is_finite(values: np.ndarray) -> bool:
     return not bad
 
 
-def _map_file(path: Path, max_bytes: int) -> mmap.mmap | bytearray:
-    """The file's bytes, if it is a plain file of at most `max_bytes`: read when they are looked at."""
-    with open_plain(path, max_bytes=max_bytes) as (file, size):
-        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY) if size else bytearray()
-
-
 @contextlib.contextmanager
-def open_plain(path: Path, *, max_bytes: int) -> Iterator[tuple[BinaryIO, int]]:
+def open_plain(path: Path, *, max_bytes: int) -> Iterator[tuple[io.BufferedIOBase, int]]:
     """A plain file of at most `max_bytes`, open for reading, and its size in bytes.
 
     Raises:
@@ -208,7 +200,7 @@ def _most_header_bytes(expected: Shapes) -> int:
     return 8 + sum(len(name.encode()) * 6 + _HEADER_BYTES_PER_ARRAY for name in expected) + _HEADER_BYTES_PER_ARRAY
 
 
-def _read_header(file: BinaryIO, total: int, expected: Shapes) -> tuple[dict[str, object], int]:
+def _read_header(file: io.BufferedIOBase, total: int, expected: Shapes) -> tuple[dict[str, object], int]:
     """The header, and where the data begins."""
     size = int.from_bytes(file.read(8), "little")
     if total < 8 or size > min(_most_header_bytes(expected), total) - 8:

@@ -6,13 +6,17 @@ The format and its strictness are those of `policies.contracts.weights`; only th
 from __future__ import annotations
 
 import contextlib
+import io
 import math
+import os
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 import numpy as np
 
+from policies.contracts.halves import CACHED_VALUES, in_halves
 from policies.contracts.weights import FiniteArrays, Malformed, Shapes, canonical_header, check_header, open_plain
 
 # Values that are in memory at once: 1 MiB of float32.
@@ -29,7 +33,7 @@ class Readable(Protocol):
 class WeightsFile:
     """An open file that is exactly the expected float32 arrays, except for values that are not finite."""
 
-    def __init__(self, file: BinaryIO, expected: Shapes, size: int) -> None:
+    def __init__(self, file: io.BufferedIOBase, expected: Shapes, size: int) -> None:
         self._file, self._shapes = file, expected
         self._start, self._offsets = check_header(file, size, expected)
 
@@ -53,11 +57,38 @@ class WeightsFile:
         Raises:
             Malformed: As `chunks`.
         """
-        values, position = np.empty(math.prod(self._shapes[name]), np.float32), 0
-        for chunk in self.chunks(name):
-            values[position : position + len(chunk)] = chunk
-            position += len(chunk)
-        return values.reshape(self._shapes[name])
+        values = np.empty(math.prod(self._shapes[name]), "<f4")
+
+        def fill(begin: int, end: int) -> None:
+            for start in range(begin, end, CACHED_VALUES):
+                self._fill(name, start, values[start : min(start + CACHED_VALUES, end)])
+
+        in_halves(values.size, fill)
+        return values.astype(np.float32, copy=False).reshape(self._shapes[name])
+
+    def check(self) -> None:
+        """Looks at all values, without memory for more than a few of them.
+
+        Raises:
+            Malformed: As `chunks`.
+        """
+
+        def look(begin: int, end: int) -> None:
+            room = np.empty(min(CACHED_VALUES, end - begin), "<f4")
+            for start in range(begin, end, CACHED_VALUES):
+                self._fill(name, start, room[: min(CACHED_VALUES, end - start)])
+
+        for name in sorted(self._shapes):
+            in_halves(math.prod(self._shapes[name]), look)
+
+    def _fill(self, name: str, start: int, values: np.ndarray) -> None:
+        """Reads an array's values from its place `start` on, from any thread, into float32, (n,)."""
+        left, position = values.view(np.uint8).data, self._start + self._offsets[name] + 4 * start
+        while left:
+            if not (count := os.preadv(self._file.fileno(), [left], position)):
+                raise Malformed("it is cut off")
+            left, position = left[count:], position + count
+        all_finite(name, values)
 
 
 @contextlib.contextmanager
@@ -72,7 +103,7 @@ def open_weights(path: Path, expected: Shapes, *, max_bytes: int) -> Iterator[We
 
 
 def read_whole(path: Path, expected: Shapes, *, max_bytes: int) -> FiniteArrays:
-    """Reads exactly the expected arrays into memory, as `policies.contracts.weights.read_weights` maps them.
+    """Reads exactly the expected arrays into memory.
 
     What the disk does not give is an error here; whoever looks at a map of it is ended by the system (SIGBUS).
 
@@ -87,6 +118,46 @@ def read_whole(path: Path, expected: Shapes, *, max_bytes: int) -> FiniteArrays:
     """
     with open_weights(path, expected, max_bytes=max_bytes) as file:
         return FiniteArrays({name: file.array(name) for name in sorted(expected)})
+
+
+class AtRest:
+    """A checked file of weights that stays on its disk until it is read, also once its name is gone.
+
+    Many of them take no memory, and a disk that fails meanwhile is an error to who reads.
+    """
+
+    def __init__(self, path: Path, expected: Shapes, *, max_bytes: int) -> None:
+        """Checks the file, in bounded memory, and keeps it open.
+
+        Args:
+            path: The file, which must not be a link.
+            expected: Name → shape.
+            max_bytes: Largest file.
+
+        Raises:
+            Malformed, OSError: As `read_whole`.
+        """
+        self._shapes = expected
+        with open_plain(path, max_bytes=max_bytes) as (file, size):
+            self._size = size
+            WeightsFile(file, expected, size).check()
+            self._descriptor = os.dup(file.fileno())
+        self._closing = weakref.finalize(self, os.close, self._descriptor)
+
+    def read(self) -> FiniteArrays:
+        """Reads the arrays into memory, sorted by name, and lets go of the file; once.
+
+        Raises:
+            Malformed: The disk gives other bytes now than those that were checked.
+            OSError: It does not give them.
+        """
+        try:
+            with open(self._descriptor, "rb", buffering=0, closefd=False) as file:
+                file.seek(0)
+                weights = WeightsFile(io.BufferedReader(file), self._shapes, self._size)
+                return FiniteArrays({name: weights.array(name) for name in sorted(self._shapes)})
+        finally:
+            self._closing()
 
 
 def is_canonical(path: Path, expected: Shapes, *, max_bytes: int) -> bool:

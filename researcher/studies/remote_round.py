@@ -12,7 +12,7 @@ from typing import TypeVar
 from policies.answers.runs import ENDED, ChargedRunAnswer, RunAnswer
 from policies.contracts.encodings import largest_size
 from policies.contracts.inputs import Ticket
-from policies.contracts.outputs import take_update
+from policies.contracts.outputs import checked_update
 from policies.errors import FederationError, RequestUnknown, RunFailed, RunLost
 from policies.plans.kinds import Plan
 from researcher.hospitals.code_request import CodeRequest
@@ -21,7 +21,7 @@ from researcher.hospitals.connections.connecting import NOT_LET_IN
 from researcher.hospitals.hospital import Hospital
 from researcher.studies.retry_policy import RetryPolicy
 from researcher.studies.rounds.datasite_round import DatasiteRound
-from researcher.studies.rounds.fetched_update import fetch, kept_here
+from researcher.studies.rounds.fetched_update import fetch, kept_here, read_back
 from researcher.studies.rounds.outgoing import Outgoing
 from researcher.studies.rounds.reaching import NOT_REACHED, reaching
 
@@ -214,11 +214,11 @@ class RemoteRound:
         limit = largest_size(shapes, encoding)
         with kept_here(self.hospital.name) as file:
             size = fetch(lambda: self._reaching(lambda: routes.get_blob(run.update, file, max_bytes=limit)))
-            update = take_update(file, shapes, max_bytes=limit, encoding=encoding)
+            update = checked_update(file, shapes, max_bytes=limit, encoding=encoding)
         ended = time.monotonic()
         self._say("done")
         return DatasiteRound(
-            update=update,
+            update=partial(read_back, self.hospital.name, update),
             bytes_up=bytes_up,
             bytes_down=size,
             queue_seconds=started - sent,

@@ -26,7 +26,7 @@ sys.path[:0] = [str(PROJECT), str(PROJECT / "tests" / "benchmarks")]
 
 from resident_memory import Memory  # noqa: E402
 
-from policies.contracts.outputs import take_update  # noqa: E402
+from policies.contracts.outputs import checked_update, take_update  # noqa: E402
 from policies.contracts.weights import canonical_bytes  # noqa: E402
 from researcher.strategies import ClientUpdate, FedAvg, Weights  # noqa: E402
 
@@ -73,7 +73,7 @@ def measure(file: Path, megabytes: int, updates: int) -> dict[str, object]:
 def _updates(file: Path, shapes: dict[str, tuple[int, ...]], updates: int) -> Iterator[ClientUpdate]:
     size = file.stat().st_size
     for number in range(updates):
-        update: Weights = take_update(file, shapes, max_bytes=size)
+        update: Weights = checked_update(file, shapes, max_bytes=size)()
         yield ClientUpdate(f"hospital_{number}", update, 1.0 + number)
 
 

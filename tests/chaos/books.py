@@ -16,7 +16,7 @@ from support.hospitals import Hospital
 from datasites.audit_log.chain import verify
 from datasites.files.state_folder import StateFolder
 from datasites.state.kept_books import open_ledger, seal_of
-from policies.contracts.weights import read_weights
+from policies.contracts.weights_file import read_whole
 from policies.ledger.reservations import NOTHING_LEFT
 from policies.plans.training import TrainingPlan
 from researcher.studies.taking_part.on_the_way import ON_THE_WAY_FILE
@@ -184,6 +184,6 @@ def _averaged(
             staleness = record.get("staleness", {}).get(name, 0)
             digest = given[name, record["round"] - 1 - staleness]
             (file,) = (hospitals[name].state / "blobs").rglob(f"{digest}*")
-            for key, array in read_weights(file, shapes, max_bytes=MOST_UPDATE_BYTES).items():
+            for key, array in read_whole(file, shapes, max_bytes=MOST_UPDATE_BYTES).items():
                 weights[key] += array / math.sqrt(1 + staleness) / len(record["datasites"])
     return weights

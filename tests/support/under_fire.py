@@ -260,7 +260,7 @@ def _check_study(
     fire: Fire, study: Any, history: Any, first: dict[str, np.ndarray], last: dict[str, np.ndarray]
 ) -> None:
     """Adds to the counts what is missing, wrongly charged or wrongly averaged, by the hospitals' own books."""
-    from policies.contracts.weights import read_weights
+    from policies.contracts.weights_file import read_whole
     from policies.ledger.reservations import NOTHING_LEFT
 
     weights = {name: array.astype(np.float64) for name, array in first.items()}
@@ -281,7 +281,7 @@ def _check_study(
                 fire.counts.rounds_lost += 1
                 continue
             (file,) = (hospital.state / "blobs").rglob(f"{digest}*")
-            for parameter, array in read_weights(file, shapes, max_bytes=1 << 24).items():
+            for parameter, array in read_whole(file, shapes, max_bytes=1 << 24).items():
                 weights[parameter] += array * (sizes[name] / sum(sizes.values()))
     for reservation in held.values():
         charged = sum(part.steps for part in reservation.spent)

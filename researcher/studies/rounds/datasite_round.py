@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,9 +13,13 @@ from policies.errors import FederationError
 
 @dataclass
 class DatasiteRound:
-    """What came back from one hospital, and what it took. Bytes are those of the encoded weights and update."""
+    """What came back from one hospital, and what it took. Bytes are those of the encoded weights and update.
 
-    update: dict[str, np.ndarray] | None
+    Attributes:
+        update: Gives the checked update, once; it may lie on the disk until then.
+    """
+
+    update: Callable[[], dict[str, np.ndarray]] | None
     bytes_up: int
     bytes_down: int
     queue_seconds: float
@@ -28,8 +33,11 @@ class DatasiteRound:
 
         Returns:
             Name → float32 array, each of its parameter's shape.
+
+        Raises:
+            ConfigError: This machine's disk does not give it back.
         """
         if self.update is None:
             raise FederationError("The update was taken already.")
         update, self.update = self.update, None
-        return update
+        return update()

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
+
+from policies.contracts.weights import Malformed
 from policies.errors import BlobUnknown, ConfigError, FederationError, RunLost
 
 _GONE = (
@@ -15,23 +19,55 @@ _GONE = (
     "fetched in time. It is not run again: go on with the next round."
 )
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_Arrays = dict[str, np.ndarray]
+
 
 @contextlib.contextmanager
 def kept_here(datasite: str) -> Iterator[Path]:
-    """A file for the update, as long as it is read.
+    """A file for the update, as long as it is looked at by its name.
 
     Raises:
-        ConfigError: This machine has no room for it, or does not let it be written.
+        ConfigError: This machine has no room for it, or does not let it be written or read.
     """
     try:
         with tempfile.TemporaryDirectory() as folder:
             yield Path(folder) / "update"
     except OSError as error:
         where = error.filename or os.environ.get("TMPDIR") or "the folder of temporary files"
+        if error.errno not in _NO_ROOM:
+            raise _unreadable(datasite, where, error.strerror) from error
         raise ConfigError(
             f"The update of '{datasite}' cannot be kept in {where} here ({error.strerror}). Make room "
             "there, or name a folder that has room in TMPDIR, and run it again: the hospital keeps the update."
         ) from error
+
+
+def read_back(datasite: str, read: Callable[[], _Arrays]) -> _Arrays:
+    """The arrays of an update that was checked and lies on this machine's disk.
+
+    Args:
+        datasite: Whose update it is.
+        read: As `policies.contracts.outputs.checked_update` returns it.
+
+    Returns:
+        Name → float32 array, each of its parameter's shape.
+
+    Raises:
+        ConfigError: The disk does not give back what it was given.
+    """
+    try:
+        return read()
+    except (OSError, Malformed) as error:
+        where = os.environ.get("TMPDIR") or "the folder of temporary files"
+        raise _unreadable(datasite, where, error) from error
+
+
+def _unreadable(datasite: str, where: str, why: object) -> ConfigError:
+    return ConfigError(
+        f"The update of '{datasite}' cannot be kept in {where} here and read back ({why}). Look at that disk, or name "
+        "another folder in TMPDIR, and run it again: the hospital keeps the update."
+    )
 
 
 def fetch(take: Callable[[], int]) -> int:

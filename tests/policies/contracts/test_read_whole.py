@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from policies.contracts.weights import canonical_bytes
-from policies.contracts.weights_file import CHUNK_VALUES, canonical_size, read_whole
+from policies.contracts.weights import Malformed, canonical_bytes
+from policies.contracts.weights_file import CHUNK_VALUES, AtRest, canonical_size, read_whole
 
 
 def test_an_array_of_several_pieces_is_read_whole_and_in_order(tmp_path: Path) -> None:
@@ -23,3 +25,41 @@ def test_an_array_of_several_pieces_is_read_whole_and_in_order(tmp_path: Path) -
     assert list(found) == sorted(arrays)
     for name, one in arrays.items():
         assert found[name].shape == one.shape and np.array_equal(found[name], one)
+
+
+def test_a_checked_file_is_read_when_it_is_asked_for_also_once_its_name_is_gone(tmp_path: Path) -> None:
+    arrays = {"large": np.arange(2 * CHUNK_VALUES + 6, dtype=np.float32), "one": np.array(7.0, np.float32)}
+    shapes = {name: one.shape for name, one in arrays.items()}
+    file = tmp_path / "weights.safetensors"
+    file.write_bytes(canonical_bytes(arrays))
+    kept = AtRest(file, shapes, max_bytes=canonical_size(shapes))
+    file.unlink()
+    found = kept.read()
+    assert list(found) == sorted(arrays) and all(np.array_equal(found[name], one) for name, one in arrays.items())
+    assert not found["large"].flags.writeable
+
+
+@pytest.mark.parametrize("place", [0, CHUNK_VALUES + 1, 2 * CHUNK_VALUES + 5])
+def test_a_value_that_is_not_finite_is_found_wherever_it_is(tmp_path: Path, place: int) -> None:
+    values = np.zeros(2 * CHUNK_VALUES + 6, np.float32)
+    values[place] = np.nan
+    shapes = {"w": values.shape}
+    file = tmp_path / "weights.safetensors"
+    file.write_bytes(canonical_bytes({"w": values}))
+    for read in (AtRest, read_whole):
+        with pytest.raises(Malformed, match="not finite"):
+            read(file, shapes, max_bytes=canonical_size(shapes))
+
+
+def test_bytes_that_the_disk_does_not_give_any_more_are_an_error_and_end_no_process(tmp_path: Path) -> None:
+    arrays = {"w": np.ones(CHUNK_VALUES, np.float32)}
+    shapes = {name: one.shape for name, one in arrays.items()}
+    file = tmp_path / "weights.safetensors"
+    file.write_bytes(canonical_bytes(arrays))
+    kept, whole = (AtRest(file, shapes, max_bytes=canonical_size(shapes)) for _ in range(2))
+    os.truncate(file, 1000)  # a map of it would be met with SIGBUS from here on
+    with pytest.raises(Malformed, match="cut off"):
+        kept.read()
+    os.truncate(file, 0)
+    with pytest.raises(Malformed):
+        whole.read()

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
+from pathlib import Path
 
+import numpy as np
 import pytest
 
-from policies.errors import BlobUnknown, DatasiteUnreachable, FederationError, RunLost, SignInFailed, WanwuError
-from researcher.studies.rounds.fetched_update import fetch
+from policies.contracts.outputs import checked_update
+from policies.contracts.weights import canonical_bytes
+from policies.errors import (
+    BlobUnknown,
+    ConfigError,
+    DatasiteUnreachable,
+    FederationError,
+    RunLost,
+    SignInFailed,
+    WanwuError,
+)
+from researcher.studies.rounds.fetched_update import fetch, kept_here, read_back
 
 
 def taking(*ends: int | WanwuError) -> tuple[Callable[[], int], list[int]]:
@@ -51,3 +65,20 @@ def test_what_the_hospital_has_no_more_is_lost_and_not_asked_for_again(before: t
     with pytest.raises(RunLost, match="charged this round") as lost:
         fetch(take)
     assert len(tries) == len(before) + 1 and lost.value.private == "None of this name."
+
+
+def test_an_update_that_this_machines_disk_does_not_give_back_is_told_as_that(tmp_path: Path) -> None:
+    shapes = {"w": (50_000,)}
+    content = canonical_bytes({"w": np.ones(50_000, np.float32)})
+    with kept_here("hospital_a") as file:
+        file.write_bytes(content)
+        read = checked_update(file, shapes, max_bytes=len(content))
+        os.truncate(file, 100)
+    with pytest.raises(ConfigError, match=r"update of .hospital_a. .* read back .* the hospital keeps the update"):
+        read_back("hospital_a", read)
+
+
+@pytest.mark.parametrize(("number", "told"), [(errno.ENOSPC, "Make room"), (errno.EIO, "Look at that disk")])
+def test_what_is_wrong_with_this_machines_disk_is_told(number: int, told: str) -> None:
+    with pytest.raises(ConfigError, match=told), kept_here("hospital_a"):
+        raise OSError(number, os.strerror(number))
