@@ -15,9 +15,10 @@ from datasites.code_requests.limits.hospital_limits import HospitalLimits
 from datasites.config import DatasiteConfig
 from datasites.files.state_folder import StateFolder
 from datasites.rehearsal.rehearsals import Rehearsals
-from datasites.state.kept_books import open_audit, open_ledger
+from datasites.state.kept_books import open_audit, open_ledger, seal_of
 from policies.budget.steps import GaussianSteps
 from policies.errors import WanwuError
+from policies.ledger.composed.kept_sums import KeptSums
 from policies.ledger.ledger import Ledger
 
 log = logging.getLogger(__name__)
@@ -100,7 +101,8 @@ def open_books(state: StateFolder, config: DatasiteConfig, compute_sums: Callabl
     Raises:
         AuditBroken, AuditUnavailable: The audit log does not hold, is missing, or cannot be read.
     """
-    audit, calculator = open_audit(state), Calculator(compute_sums)
+    audit = open_audit(state)
+    calculator = Calculator(compute_sums, KeptSums(state.composed_sums, seal_of(state)))
     return Books(
         limits=HospitalLimits(state, config, audit),
         approvals=Approvals(state.approvals),

@@ -20,6 +20,7 @@ from policies.budget.membership import MembershipBounds, membership_bounds
 from policies.budget.remaining import studies_left
 from policies.budget.steps import GaussianSteps
 from policies.errors import PlanError, RunFailed, WanwuError
+from policies.ledger.composed.kept_sums import KeptSums
 from policies.plans.kinds import Plan
 from policies.plans.releases import EvaluationPlan, GramPlan, StatisticsPlan
 from policies.plans.server.local_part import shared
@@ -58,13 +59,14 @@ class Calculator:
         without a price is taken for one that has one.
     """
 
-    def __init__(self, start: Callable[[], Sums]) -> None:
+    def __init__(self, start: Callable[[], Sums], kept: KeptSums | None = None) -> None:
         """Starts nothing yet.
 
         Args:
             start: Starts the process; raises `RunFailed` where it cannot.
+            kept: What histories cost, from before; None keeps it until the process ends.
         """
-        self._start = start
+        self._start, self._kept = start, kept
         self._sums: Sums | None = None
         self._lock = threading.Lock()
         self._remembered: dict[tuple[tuple[GaussianSteps, ...], float | PrivacyBudget], float] = {}
@@ -140,6 +142,10 @@ class Calculator:
         if not history:
             return 0.0
         known = self._remembered.get((history, at))
+        if known is None and self._kept is not None:
+            known = self._kept.get(function.__name__, history, at)
+            if known is not None:
+                _remember(self._remembered, (history, at), known)
         if known is None:
             known = float(self._priced(function, history, at))
             if not math.isfinite(known):
@@ -149,6 +155,8 @@ class Calculator:
                     "of steps."
                 )
             _remember(self._remembered, (history, at), known)
+            if self._kept is not None:
+                self._kept.keep(function.__name__, history, at, known)
         return known
 
     def _priced(self, function: Any, *arguments: Any) -> Any:

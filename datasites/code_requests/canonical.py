@@ -80,6 +80,18 @@ class RequestReader:
         except (SyftException, ValueError) as error:
             raise RequestUnknown(f"There is no request {request_id!r}.") from error
 
+    def codes_named(self, name: str, account: str) -> tuple[str, ...]:
+        """The identifiers of an account's codes whose function has that name.
+
+        Args:
+            name: Whatever the account says.
+            account: Public key of the account, hexadecimal.
+        """
+        stash = self._server.services.user_code.stash
+        with self._server.lock:
+            found = stash.get_by_service_func_name(self._server.verify_key, name).unwrap()
+        return tuple(str(code.id) for code in found if str(code.user_verify_key) == account)
+
     def read_submission(self, code: SubmitUserCode) -> tuple[Plan, PublishedDataset]:
         """Plan and dataset of code that is being submitted.
 

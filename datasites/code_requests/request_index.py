@@ -211,6 +211,16 @@ class RequestIndex:
             row = self._connection.execute(f"SELECT account FROM requests WHERE {column}=?", (value,)).fetchone()  # noqa: S608
         return row is not None and bool(row[0] == account)
 
+    def of_codes(self, account: str, code_ids: Iterable[str]) -> str | None:
+        """The identifier of an account's request for one of these codes; None where it has none."""
+        asked = tuple(code_ids)
+        with self._lock:
+            row = self._connection.execute(
+                f"SELECT id FROM requests WHERE account=? AND code_id IN ({','.join('?' * len(asked))})",  # noqa: S608
+                (account, *asked),
+            ).fetchone()
+        return None if row is None else str(row[0])
+
     def pending_of(self, account: str) -> int:
         """How many of an account's requests wait for a decision."""
         with self._lock:

@@ -87,6 +87,17 @@ class RequestBook:
         arrivals.catch_up(self._reader, self.index)
         self._deciding.complete(self.approved_now)
 
+    def with_stub(self, name: str, account: str) -> str:
+        """The identifier of an account's own request whose stub has this name.
+
+        Raises:
+            RequestUnknown: It has none.
+        """
+        found = self.index.of_codes(account, self._reader.codes_named(name, account))
+        if found is None:
+            raise RequestUnknown("This account has no such request.")
+        return found
+
     # --- looking -----------------------------------------------------------------------------------------
 
     def page(

@@ -76,6 +76,11 @@ class StateFolder:
         return self.path / "ledger.sqlite"
 
     @property
+    def composed_sums(self) -> Path:
+        """Costs that were composed before; computed anew where they are lost, and in no backup."""
+        return self.path / "composed-sums.jsonl"
+
+    @property
     def runs(self) -> Path:
         """The run queue."""
         return self.path / "runs.sqlite"

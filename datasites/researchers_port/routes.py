@@ -89,6 +89,14 @@ class ResearcherRoutes:
         state, reason = self.book.state_of(request_id)
         return RequestAnswer(request_id, state, reason, self.book.conversation.waiting(request_id))
 
+    def request_of_stub(self, name: str, who: Researcher) -> RequestAnswer:
+        """As `request`, of the one whose stub has this name.
+
+        Raises:
+            RequestUnknown: The researcher has none.
+        """
+        return self.request(self.book.with_stub(name, who.account), who)
+
     def messages(self, request_id: str, who: Researcher) -> ThreadAnswer:
         """What hospital and researcher wrote to each other about one of the researcher's requests."""
         self._own(request_id, who)
@@ -211,6 +219,10 @@ def _add_requests(router: APIRouter, routes: ResearcherRoutes, signed: Signed) -
     @router.get("/requests/{request_id}")
     async def request_state(request: Request, request_id: str) -> JSONResponse:
         return await signed.answer(request, lambda who: routes.request(request_id, who))
+
+    @router.get("/stubs/{name}")
+    async def request_of_stub(name: str, request: Request) -> JSONResponse:
+        return await signed.answer(request, lambda who: routes.request_of_stub(name, who))
 
     @router.post("/requests/{request_id}/end")
     async def end(request: Request, request_id: str) -> JSONResponse:

@@ -35,7 +35,7 @@ from policies.ledger.head_file import GENESIS, Head
 # Made anew at each start or ingest, or of no use elsewhere; or exact about patients: a page, a report, names of files.
 LEFT_OUT_FOLDERS = ("scratch", "logs", "blobs", "local-parts", "kernels", "study-reports")
 _CONSOLE_FILES = ("identity/console.json", "identity/console.html")
-_MADE_ANEW = ("serving.lock", "audit-index.sqlite", "ingest-report.csv", "dataset.html")
+_MADE_ANEW = ("serving.lock", "audit-index.sqlite", "ingest-report.csv", "dataset.html", "composed-sums.jsonl")
 # A rule that was switched off since a backup must not come back with it; and a backup has PySyft's rows as a file.
 LEFT_OUT_FILES = (*_CONSOLE_FILES, *_MADE_ANEW, "rules.json", FILE)
 LEFT_OUT_SUFFIXES = (MOVED, ".lock", ".new", ".reserving", "-wal", "-shm", "-journal")

@@ -18,7 +18,7 @@ from policies.budget import renyi
 from policies.budget.gaussian import gaussian_epsilon
 from policies.budget.limits import PrivacyBudget
 from policies.budget.pld import pld_epsilon
-from policies.budget.prv import PRV_EPSILON_ERROR, prv_epsilon
+from policies.budget.prv import PRV_EPSILON_ERROR, is_quick, prv_epsilon
 from policies.budget.steps import GaussianSteps, merged
 from policies.errors import BudgetTooSmall
 from policies.plans.kinds import Plan
@@ -65,9 +65,11 @@ def epsilon_spent(history: Iterable[GaussianSteps], delta: float) -> float:
         The composition of the history is (result, delta)-differentially private, add or remove one privacy
         unit. The smallest of three upper bounds counts. One that fails, or lies below a lower bound, does not: the
         lower bound from Rényi divergences for both, and for the privacy loss distributions also the least that
-        the PRV accountant leaves possible. The Rényi upper bound always counts. Where everybody takes part in every
-        step, the exact epsilon of Gaussian noise counts alone (`gaussian_epsilon`). An empty history is 0, and so is
-        one that `delta` covers alone. Where the arithmetic fails, no bound is known: infinity.
+        the PRV accountant leaves possible. The PRV accountant is not asked about more than eight kinds of steps where
+        that would take seconds and the privacy loss distributions have a bound. The Rényi upper bound always counts.
+        Where everybody takes part in every step, the exact epsilon of Gaussian noise counts alone
+        (`gaussian_epsilon`). An empty history is 0, and so is one that `delta` covers alone. Where the arithmetic
+        fails, no bound is known: infinity.
 
     Args:
         history: Steps in any order, of any number of studies.
@@ -91,7 +93,9 @@ def _epsilon_spent(history: tuple[GaussianSteps, ...], delta: float) -> float:
         return exact
     bounds = [renyi.upper_bound(history, delta)]
     least = renyi.lower_bound(history, delta)
-    by_prv, by_pld = prv_epsilon(history, delta), pld_epsilon(history, delta)
+    by_pld = pld_epsilon(history, delta)
+    needed = by_pld is None or by_pld < least or is_quick(history, delta)
+    by_prv = prv_epsilon(history, delta) if needed else None
     if by_prv is not None and by_prv >= max(least, PRV_EPSILON_ERROR / 2):
         bounds.append(by_prv)
         least = max(least, by_prv - 2 * PRV_EPSILON_ERROR)

@@ -21,6 +21,8 @@ PRV_DELTA_ERROR_SHARE = 1e-3
 # Largest grid, in points of 8 bytes with some ten copies alive, and largest sum of the grids of a history.
 MAX_PRV_POINTS = 4_000_000
 MAX_PRV_POINTS_IN_ALL = 16_000_000
+# Histories of more kinds of steps than this, with more points than that: seconds of work, and in the end not the least.
+MANY_KINDS, MOST_QUICK_POINTS = 8, 3_000_000
 # The grid's rounding, a unit in the last place at each point, stays under this share of delta.
 MAX_ROUNDING_SHARE = 0.01
 _OPACUS_ORDERS = (*(1 + tenth / 10 for tenth in range(1, 100)), *map(float, range(12, 64)))
@@ -52,6 +54,11 @@ def prv_epsilon(history: Sequence[GaussianSteps], delta: float) -> float | None:
     except (ArithmeticError, LookupError, MemoryError, RuntimeError, ValueError, refused):
         return None
     return epsilon if math.isfinite(epsilon) else None
+
+
+def is_quick(history: Sequence[GaussianSteps], delta: float) -> bool:
+    """Whether the PRV accountant's bound takes a second at most, or the kinds of steps are few: it is asked then."""
+    return len(history) <= MANY_KINDS or _points(history, delta) * len(history) <= MOST_QUICK_POINTS
 
 
 def _domain(history: Sequence[GaussianSteps], *, eps_error: float, delta_error: float, **_: object) -> Any:
@@ -95,16 +102,20 @@ def _root_of_steps(steps: int, delta_error: float) -> float:
 
 def _grid_is_sound(history: Sequence[GaussianSteps], delta: float) -> bool:
     """Whether the PRV accountant's grid fits in memory and its rounding stays far below delta."""
+    points = _points(history, delta)
+    return (
+        points <= MAX_PRV_POINTS
+        and points * len(history) <= MAX_PRV_POINTS_IN_ALL
+        and points * sys.float_info.epsilon <= MAX_ROUNDING_SHARE * delta
+    )
+
+
+def _points(history: Sequence[GaussianSteps], delta: float) -> float:
+    """About how many points the grid has."""
     delta_error = delta * PRV_DELTA_ERROR_SHARE
     steps = sum(part.steps for part in history)
     width = renyi.upper_bound(history, delta_error / 4)
     for part in history:
         one = GaussianSteps(part.noise_multiplier, part.sample_rate, 1)
         width = max(width, renyi.upper_bound((one,), delta_error / (8 * steps)))
-    mesh = PRV_EPSILON_ERROR / _root_of_steps(steps, delta_error)
-    points = 2 * (width + 3) / mesh
-    return (
-        points <= MAX_PRV_POINTS
-        and points * len(history) <= MAX_PRV_POINTS_IN_ALL
-        and points * sys.float_info.epsilon <= MAX_ROUNDING_SHARE * delta
-    )
+    return 2 * (width + 3) * _root_of_steps(steps, delta_error) / PRV_EPSILON_ERROR

@@ -28,6 +28,7 @@ _ANSWER_SECONDS = 10.0
 _NOTHING_BEHIND = 416
 # A download that breaks off sooner is left to whoever waits for it: it is not asked for again at once.
 _PROGRESS_BYTES = 1 << 16
+STUBS_SINCE = (0, 3)
 _MOST_DIGITS = 15  # of a size
 
 
@@ -54,6 +55,19 @@ class DatasiteClient:
     def request(self, request_id: str) -> RequestAnswer:
         """State of a code request and the hospital's reason."""
         return read_answer(RequestAnswer, self._json("GET", f"/requests/{request_id}"), self.url)
+
+    def tells_stubs(self) -> bool:
+        """Whether the datasite tells which request has a stub of some name."""
+        release = self._channel.release
+        return release is not None and release.minor_version >= STUBS_SINCE
+
+    def request_of_stub(self, name: str) -> RequestAnswer | None:
+        """The account's request whose stub has that name, where the datasite `tells_stubs`; None if there is none."""
+        try:
+            content = self._json("GET", f"/stubs/{name}")
+        except RequestUnknown:
+            return None
+        return read_answer(RequestAnswer, content, self.url)
 
     def rehearsal(self, request_id: str) -> RehearsalAnswer | None:
         """What a request's rehearsal on the mock came to; None where the hospital made none."""

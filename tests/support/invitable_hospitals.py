@@ -37,6 +37,7 @@ class InvitableHospital(FakeHospital):
         answering: Called when a request is taken and nothing of that was answered yet.
         left: Epsilon that is left of its budget.
         ended: Requests that were ended.
+        release_0_3: Whether it can be asked which request has some stub's name.
     """
 
     books: Path
@@ -44,6 +45,19 @@ class InvitableHospital(FakeHospital):
     answering: Callable[[], object]
     left: float = 8.0
     ended: list[str]
+    release_0_3: bool = True
+
+    def tells_stubs(self) -> bool:
+        self._reach()
+        return self.release_0_3
+
+    def request_of_stub(self, name: str) -> RequestAnswer | None:
+        self._reach()
+        kept = self.requests.get(name)
+        if kept is None:
+            return None
+        self.answering()
+        return self.request(kept["request"])
 
     def submit(self, plan: Plan, name: str = "") -> CodeRequest:
         self._reach()

@@ -13,6 +13,7 @@ from datasites.pages.decisions.chart import HEIGHT, LEFT, WIDTH, Chart, chart_of
 from datasites.pages.frame.views import Answer, Page, Pages
 from datasites.pages.frame.visit import Visit
 from datasites.pages.languages.languages import to_translate
+from policies.budget.steps import merged
 
 MOST_STUDIES = 100
 """Of each dataset, so that the page is as long after years."""
@@ -20,10 +21,13 @@ MOST_STUDIES = 100
 
 @dataclass(frozen=True)
 class DatasetBudget:
-    """A dataset's budget: its figures, its days, the chart of them, and what is spent and reserved now."""
+    """A dataset's budget: its figures, its days, the chart of them, and what is spent and reserved now.
+
+    The days are None while they are being computed.
+    """
 
     row: BudgetRow
-    days: tuple[BudgetDay, ...]
+    days: tuple[BudgetDay, ...] | None
     chart: Chart | None
     spent: float
     reserved: float
@@ -44,8 +48,9 @@ def make_pages(console: Console) -> Pages:
 
 
 def _of_dataset(console: Console, history: BudgetDays, row: BudgetRow, today: str) -> DatasetBudget:
-    days = history.of(console.datasets[row.dataset].manifest.budget_key)
-    spent = min(days[-1].spent, row.epsilon_charged) if days else 0.0
-    return DatasetBudget(
-        row, days, chart_of(days, row.epsilon_total, today), spent, max(row.epsilon_charged - spent, 0.0)
-    )
+    fingerprint = console.datasets[row.dataset].manifest.budget_key
+    held = [one for one in console.books.ledger.reservations().values() if one.fingerprint == fingerprint]
+    spent = console.books.epsilon_charged(merged(part for one in held for part in one.spent))
+    days, spent = history.of(fingerprint), min(spent, row.epsilon_charged)
+    chart = chart_of(days, row.epsilon_total, today) if days else None
+    return DatasetBudget(row, days, chart, spent, max(row.epsilon_charged - spent, 0.0))

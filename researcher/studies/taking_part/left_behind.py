@@ -1,8 +1,9 @@
 """Requests that a submission left at hospitals before it was made again with other settings: found and taken back.
 
 A submission that is killed before its folder names a request leaves its plan here and its requests' names with those
-that are on their way. Where the folder's next submission has another plan, each hospital is asked for the earlier
-request under its own name, and that one is withdrawn before the new one is made.
+that are on their way. Where the folder's next submission has another plan, each hospital is asked whether it has the
+earlier request, and that one is withdrawn before the new one is made. A hospital of before release 0.3 cannot be asked:
+it is sent the earlier request once more under its own name, and hands out the one that it has.
 """
 
 from __future__ import annotations
@@ -88,8 +89,8 @@ class LeftBehind:
     def take_back(self, name: str, federation: Federation) -> None:
         """Withdraws, or ends where it was approved, what earlier submissions may have left at a hospital.
 
-        A hospital that takes the earlier plan no more has no such request, or its limits were changed since: the new
-        request is made then, and the earlier one stays in `names`.
+        Where a hospital of before release 0.3 takes the earlier plan no more, it has no such request, or its limits
+        were changed since: the new request is made then, and the earlier one stays in `names`.
 
         Args:
             name: The datasite's.
@@ -103,7 +104,8 @@ class LeftBehind:
             if name not in one.names:
                 continue
             try:
-                self.taken_back[name] = _taken_back(name, one, federation)
+                if done := _taken_back(name, one, federation):
+                    self.taken_back[name] = done
             except DatasiteUnreachable:
                 raise
             except WanwuError as error:
@@ -124,9 +126,15 @@ class LeftBehind:
 
 
 def _taken_back(name: str, earlier: _Earlier, federation: Federation) -> str:
-    """What was done with the request under this stub's name."""
-    plan, stub_name = parse(earlier.plan), earlier.names[name]
-    request = federation.asked(name, lambda hospital: hospital.submit(plan, stub_name)).request_id
+    """What was done with the request under this stub's name; empty where the hospital says that it has none."""
+    stub_name = earlier.names[name]
+    if federation.asked(name, lambda hospital: hospital.routes.tells_stubs()):
+        if (there := federation.asked(name, lambda hospital: hospital.routes.request_of_stub(stub_name))) is None:
+            return ""
+        request = there.request
+    else:
+        plan = parse(earlier.plan)
+        request = federation.asked(name, lambda hospital: hospital.submit(plan, stub_name)).request_id
     state = federation.asked(name, lambda hospital: hospital.routes.request(request)).state
     if state == "pending":
         federation.asked(name, lambda hospital: hospital.routes.withdraw(request))

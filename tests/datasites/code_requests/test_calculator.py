@@ -25,6 +25,8 @@ from policies.budget.membership import membership_bounds
 from policies.budget.remaining import studies_left
 from policies.budget.steps import GaussianSteps
 from policies.errors import PlanError, RunFailed
+from policies.ledger.composed.kept_sums import KeptSums
+from policies.ledger.seal import Seal
 from policies.plans.kinds import parse
 from policies.plans.training import ModelSpec
 
@@ -118,6 +120,24 @@ def test_the_calculator_tells_what_tests_find_and_what_remains_as_the_sums_thems
     assert made.membership(()) == membership_bounds(())
     left = made.studies_left(history, history, budget, adaptive=True)
     assert left == studies_left(history, history, budget, adaptive=True)
+
+
+def test_what_a_history_costs_is_known_after_a_start_without_a_sum(tmp_path: Path) -> None:
+    history, budget = (GaussianSteps(2.0, 0.1, 100), GaussianSteps(3.0, 0.1, 100)), PrivacyBudget(8.0, 1e-5)
+
+    def kept() -> KeptSums:
+        return KeptSums(tmp_path / "sums.jsonl", Seal(b"s" * 32))
+
+    first = Calculator(SumsHere, kept())
+    told = first.epsilon_spent(history, 1e-5), first.filter_epsilon(history, budget)
+    again = Calculator(cannot_start, kept())
+    assert (again.epsilon_spent(history, 1e-5), again.filter_epsilon(history, budget)) == told
+    with pytest.raises(RunFailed):
+        again.epsilon_spent(history[:1], 1e-5)
+
+
+def cannot_start() -> SumsHere:
+    raise RunFailed("No further process can be had.")
 
 
 def test_a_prepared_calculator_has_its_process_before_the_first_question() -> None:

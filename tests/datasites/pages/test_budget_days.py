@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,6 +10,7 @@ from typing import Any
 
 from support.console_budgets import hundredth
 from support.ledgers import FINGERPRINT, LIMITS, OTHER_FINGERPRINT, commit, ledger_at, reserve
+from support.waiting import CEILING_SECONDS, wait_for
 
 from datasites.pages.decisions.budget_days import MOST_DAYS, BudgetDay, BudgetDays
 from policies.ledger.chain import Entry
@@ -29,7 +31,7 @@ class Replayed:
 
 def days_of(books: Replayed) -> BudgetDays:
     made: Any = books
-    return BudgetDays(made)
+    return BudgetDays(made, patience_seconds=CEILING_SECONDS)
 
 
 def written(folder: Path) -> tuple[Entry, ...]:
@@ -64,7 +66,7 @@ def test_days_are_computed_once_for_a_ledger_and_the_last_is_always_among_them(t
     )
     books = Replayed(entries)
     days = days_of(books)
-    found = days.of(FINGERPRINT)
+    found = days.of(FINGERPRINT) or ()
     assert 10 < len(found) <= MOST_DAYS
     assert found[-1] == BudgetDay(entries[-1].at[:10], 0.5, 1.0)
     sums = books.sums
@@ -77,13 +79,51 @@ def test_a_new_day_is_computed_alone_and_the_days_before_are_not(tmp_path: Path)
     entries = tuple(replace(one, at=f"{day}T10:00:00+00:00") for one, day in zip(written(tmp_path), dates, strict=True))
     books = Replayed(entries[:-1])
     days = days_of(books)
-    before, sums = days.of(FINGERPRINT), books.sums
+    before = days.of(FINGERPRINT) or ()
+    sums = books.sums
     books.ledger = SimpleNamespace(entries=lambda: entries)
     assert days.of(FINGERPRINT) == (*before, BudgetDay("2026-01-07", 0.25, 0.25))
     assert books.sums == sums + 2
     books.limits = SimpleNamespace(current=replace(LIMITS, total=replace(LIMITS.total, delta=1e-6)))
-    assert len(days.of(FINGERPRINT)) == 3 and books.sums == sums + 8, "another delta, other sums"
+    assert len(days.of(FINGERPRINT) or ()) == 3 and books.sums == sums + 8, "another delta, other sums"
 
 
 def test_a_dataset_that_nobody_asked_for_has_no_day() -> None:
     assert days_of(Replayed(())).of(FINGERPRINT) == ()
+
+
+def test_of_many_days_those_that_were_computed_stay_as_more_come(tmp_path: Path) -> None:
+    """The page of a year: a new day costs its own two sums, however many there are."""
+    ledger = ledger_at(tmp_path / "ledger.sqlite")
+    reserve(ledger, "one", 100, rounds=100)
+    for index in range(70):
+        commit(ledger, "one", index, 1)
+    entries = tuple(
+        replace(one, at=f"2026-{1 + index // 28:02d}-{1 + index % 28:02d}T10:00:00+00:00")
+        for index, one in enumerate(ledger.entries())
+    )
+    books = Replayed(entries[:1])
+    days = days_of(books)
+    for count in range(1, len(entries) + 1):
+        books.ledger = SimpleNamespace(entries=lambda count=count: entries[:count])
+        sums = books.sums
+        found = days.of(FINGERPRINT) or ()
+        assert books.sums <= sums + 2 and 0 < len(found) <= MOST_DAYS
+        assert (found[0].day, found[-1].day) == (entries[0].at[:10], entries[count - 1].at[:10])
+
+
+def test_days_that_take_long_are_none_until_all_of_them_are_there(tmp_path: Path) -> None:
+    books, may_go_on = Replayed(written(tmp_path)), threading.Event()
+    asked = books.epsilon_charged
+
+    def slowly(history: Any) -> float:
+        may_go_on.wait()
+        return asked(history)
+
+    books.epsilon_charged = slowly  # type: ignore[method-assign]
+    made: Any = books
+    days = BudgetDays(made, patience_seconds=0.01)
+    assert days.of(FINGERPRINT) is None and days.of(FINGERPRINT) is None, "not a part of them, which would draw wrongly"
+    may_go_on.set()
+    wait_for(lambda: days.of(FINGERPRINT) is not None)
+    assert books.sums == 2, "two who asked, and one who computed"

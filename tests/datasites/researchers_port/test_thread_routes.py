@@ -32,6 +32,7 @@ from policies.errors import (
     RequestUnknown,
     SignInFailed,
 )
+from policies.plans import stub
 from policies.plans.training import MAX_ROUNDS, ModelSpec, PrivacySpec, TrainingPlan
 from policies.versions.releases import Release
 
@@ -138,6 +139,21 @@ def test_another_accounts_thread_is_not_there(governed_north: Governed, request_
                 work(request_id)
     assert governed_north.book.state_of(request_id)[0] == "pending"
     assert len(governed_north.book.conversation.of(request_id)) == 1
+
+
+def test_an_account_finds_its_own_request_by_its_stubs_name_and_nobody_elses(
+    governed_north: Governed, request_id: str
+) -> None:
+    name = stub.new_name(PLAN.digest())
+    own = governed_north.submit(PLAN, name=name).request_id
+    with client(governed_north, RESEARCHER) as mine:
+        found = mine.request_of_stub(name)
+        assert found is not None and (found.request, found.state) == (own, "pending") and own != request_id
+        for other in (stub.new_name("0" * 64), "code", request_id):
+            assert mine.request_of_stub(other) is None
+    with client(governed_north, STRANGER) as stranger:
+        assert stranger.request_of_stub(name) is None
+    governed_north.book.deny(own, reason="the test is over", by="tests")
 
 
 @pytest.mark.parametrize("name", ["controls", "line ends", "directions", "no width", "surrogates", "tags"])

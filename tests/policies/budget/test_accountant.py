@@ -399,3 +399,25 @@ def test_importing_the_privacy_core_loads_neither_torch_nor_opacus_nor_syft() ->
     program = f"import {core}; {heavy}"
     ran = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
+
+
+def test_of_many_kinds_of_steps_the_prv_accountant_is_spared_where_the_bound_is_the_same_without_it() -> None:
+    history = merged(GaussianSteps(10.0 + kind / 7, 0.05 + kind / 500, 50) for kind in range(40))
+    assert not prv.is_quick(history, 1e-5)
+    by_pld, by_prv = pld.pld_epsilon(history, 1e-5), prv.prv_epsilon(history, 1e-5)
+    assert by_pld is not None and by_prv is not None
+    assert epsilon_spent(history, 1e-5) == by_pld == min(by_pld, by_prv, renyi.upper_bound(history, 1e-5))
+    assert by_pld >= max(renyi.lower_bound(history, 1e-5), by_prv - 2 * prv.PRV_EPSILON_ERROR)
+
+
+def test_of_many_kinds_of_steps_the_prv_accountant_is_asked_where_nothing_else_is_as_good(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    history = merged(GaussianSteps(10.0 + kind / 7, 0.05 + kind / 500, 50) for kind in range(10))
+    monkeypatch.setattr(prv, "MOST_QUICK_POINTS", 0)
+    by_prv = prv.prv_epsilon(history, 1e-5)
+    for said in (None, 0.001):  # none, and one that is below what any bound can be
+        monkeypatch.setattr(accountant, "pld_epsilon", lambda *_, said=said: said)
+        accountant._epsilon_spent.cache_clear()
+        assert epsilon_spent(history, 1e-5) == by_prv
+    accountant._epsilon_spent.cache_clear()

@@ -79,14 +79,24 @@ def test_the_request_of_the_settings_before_is_found_and_withdrawn(tmp_path: Pat
     study = Study.submit(federation_of(a, b), OTHER, tmp_path / "study")
     (first, second) = (one["request"] for one in a.requests.values())
     assert a.withdrawn == [first] and study.requests["a"].request_id == second
-    assert b.withdrawn == ["b-0"] and study.requests["b"].request_id == "b-1", "nobody knew that it had none"
-    assert study.taken_back == {"a": "withdrawn", "b": "withdrawn"} and not study.left_behind
+    assert study.taken_back == {"a": "withdrawn"} and not study.left_behind
+    assert len(b.requests) == 1 and not b.withdrawn, "it was named and not reached: it sees one request, not two"
     assert study.told_left_behind() == [
-        f"{at}: a request of other settings, submitted to this folder before, was found: withdrawn" for at in "ab"
+        "a: a request of other settings, submitted to this folder before, was found: withdrawn"
     ]
     assert kept(study.folder)["plan"] == OTHER.to_json()
     for file in (LEFT_BEHIND_FILE, ON_THE_WAY_FILE):
         assert not (study.folder / file).exists()
+
+
+def test_a_hospital_of_before_0_3_is_sent_the_earlier_request_to_find_it(tmp_path: Path) -> None:
+    a, b = two(tmp_path)
+    a.release_0_3 = b.release_0_3 = False
+    killed_while_it_submits(tmp_path / "study", a, b)
+    study = Study.submit(federation_of(a, b), OTHER, tmp_path / "study")
+    assert a.withdrawn == ["a-0"] and study.requests["a"].request_id == "a-1"
+    assert b.withdrawn == ["b-0"] and study.requests["b"].request_id == "b-1", "nobody could ask whether it had one"
+    assert study.taken_back == {"a": "withdrawn", "b": "withdrawn"} and not study.left_behind
 
 
 def test_one_that_was_approved_meanwhile_is_ended_and_one_that_was_denied_is_told(tmp_path: Path) -> None:
@@ -97,7 +107,7 @@ def test_one_that_was_approved_meanwhile_is_ended_and_one_that_was_denied_is_tol
         killed_while_it_submits(folder / "study", a, b)
         a.decision = (state, "")
         study = Study.submit(federation_of(a, b), OTHER, folder / "study")
-        assert study.taken_back == {"a": told, "b": "withdrawn"} and not a.withdrawn
+        assert study.taken_back == {"a": told} and not a.withdrawn and len(b.requests) == 1
         assert a.ended == (["a-0"] if state == "approved" else [])
 
 
@@ -133,6 +143,7 @@ def test_a_hospital_that_is_away_gets_no_second_request_until_the_first_is_taken
 
 def test_one_that_cannot_be_found_is_told_and_does_not_stop_the_study(tmp_path: Path) -> None:
     a, b = two(tmp_path)
+    a.release_0_3 = False
     killed_while_it_submits(tmp_path / "study", a, b)
     take: Any = a.submit
 
@@ -144,7 +155,7 @@ def test_one_that_cannot_be_found_is_told_and_does_not_stop_the_study(tmp_path: 
     a.submit = stricter  # type: ignore[method-assign]
     study = Study.submit(federation_of(a, b), OTHER, tmp_path / "study")
     assert study.requests["a"].request_id == "a-1"
-    assert study.left_behind == {"a": "WW304: Too many rounds."} and study.taken_back == {"b": "withdrawn"}
+    assert study.left_behind == {"a": "WW304: Too many rounds."} and not study.taken_back
     (told,) = (line for line in study.told_left_behind() if line.startswith("a: "))
     assert told.endswith("ask its people to deny it (WW304: Too many rounds.)")
 
