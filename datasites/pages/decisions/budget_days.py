@@ -16,7 +16,7 @@ from policies.ledger.reservations import reservations
 log = logging.getLogger(__name__)
 
 MOST_DAYS = 30
-PATIENCE_SECONDS = 1.0
+MOST_SECONDS = 1.0
 _Basis = tuple[str, float]  # a day's last entry, and the delta
 
 
@@ -41,8 +41,8 @@ class BudgetDays:
     They are computed in a thread, and who asks waits for it a second at most.
     """
 
-    def __init__(self, books: Books, *, patience_seconds: float = PATIENCE_SECONDS) -> None:
-        self._books, self._patience = books, patience_seconds
+    def __init__(self, books: Books, *, most_seconds: float = MOST_SECONDS) -> None:
+        self._books, self._most_seconds = books, most_seconds
         self._known: dict[_Basis, BudgetDay] = {}
         self._lock = threading.Lock()
         self._under_way: dict[str, threading.Thread] = {}
@@ -67,7 +67,7 @@ class BudgetDays:
                 self._under_way[fingerprint] = thread
                 thread.start()
         if lacking and thread is not None:
-            thread.join(self._patience)
+            thread.join(self._most_seconds)
         found = tuple(day for basis in wanted if (day := self._known.get(basis)) is not None)
         return found if len(found) == len(wanted) else None
 

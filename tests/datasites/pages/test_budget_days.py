@@ -31,7 +31,7 @@ class Replayed:
 
 def days_of(books: Replayed) -> BudgetDays:
     made: Any = books
-    return BudgetDays(made, patience_seconds=CEILING_SECONDS)
+    return BudgetDays(made, most_seconds=CEILING_SECONDS)
 
 
 def written(folder: Path) -> tuple[Entry, ...]:
@@ -122,7 +122,7 @@ def test_days_that_take_long_are_none_until_all_of_them_are_there(tmp_path: Path
 
     books.epsilon_charged = slowly  # type: ignore[method-assign]
     made: Any = books
-    days = BudgetDays(made, patience_seconds=0.01)
+    days = BudgetDays(made, most_seconds=0.01)
     assert days.of(FINGERPRINT) is None and days.of(FINGERPRINT) is None, "not a part of them, which would draw wrongly"
     may_go_on.set()
     wait_for(lambda: days.of(FINGERPRINT) is not None)
