@@ -76,7 +76,7 @@ class Votes:
         """All votes on a request, first first. Before the decision they are for nobody's eyes."""
         with self._lock:
             rows = self._connection.execute(
-                "SELECT person, vote, reason, given_at FROM votes WHERE request_id=? ORDER BY given_at, rowid",
+                "SELECT person, vote, reason, given_at FROM votes WHERE request_id=? ORDER BY rowid",
                 (request_id,),
             ).fetchall()
         return tuple(Vote(*row) for row in rows)
@@ -102,7 +102,7 @@ class Votes:
         with self._lock:
             rows = self._connection.execute(
                 "SELECT request_id, count(*) FROM votes AS given WHERE digest="  # noqa: S608 - only question marks
-                "(SELECT digest FROM votes WHERE request_id=given.request_id ORDER BY given_at DESC LIMIT 1)"
+                "(SELECT digest FROM votes WHERE request_id=given.request_id ORDER BY rowid DESC LIMIT 1)"
                 f" AND request_id IN ({','.join('?' * len(request_ids))}) GROUP BY request_id",
                 tuple(request_ids),
             ).fetchall()

@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from policies.errors import AuditBroken
+from policies.errors import AuditBroken, AuditUnavailable
+from policies.ledger.chain_errors import is_not_read
 from policies.ledger.head_file import GENESIS, HeadBroken, HeadFile
 from policies.ledger.seal import Seal
 from policies.plans.plan_json import canonical_json
@@ -78,6 +79,7 @@ def read(path: Path, keep: Keep = lambda entry: True, seal: Seal | None = None) 
     Raises:
         AuditBroken: Its private text names the first line that is not an entry, was changed, does not follow, or is
             missing.
+        AuditUnavailable: The disk does not let it be read now.
     """
     try:
         with locked(path, shared=True):
@@ -89,6 +91,8 @@ def read(path: Path, keep: Keep = lambda entry: True, seal: Seal | None = None) 
             check_end(path, lines.head, seal)
             return lines
     except OSError as error:
+        if is_not_read(error):
+            raise unread(path, error) from error
         raise broken(f"it cannot be read ({error.strerror})") from error
 
 
@@ -113,6 +117,16 @@ def check_end(log: Path, end: AuditHead, seal: Seal | None) -> None:
         raise broken(
             f"it ends at line {end.entries}, and its head counts {head.count}: it was cut, replaced or appended to"
         )
+
+
+def unread(log: Path, error: OSError) -> AuditUnavailable:
+    """The error that says that a log cannot be read now, which says nothing of what stands in it."""
+    return AuditUnavailable(
+        "The hospital's audit log cannot be read now, so nothing is done that must stand in it. Ask again later; the "
+        "hospital's admin should look at its disk.",
+        private=f"{log} cannot be read now ({error.strerror or error}). Look at the disk it is on, and whether this "
+        "machine has too many open files or too little memory, then do it again.",
+    )
 
 
 def broken(what: str) -> AuditBroken:

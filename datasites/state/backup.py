@@ -7,13 +7,14 @@ ledger last.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import shutil
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import policies
@@ -41,6 +42,7 @@ LEFT_OUT_FILES = (*_CONSOLE_FILES, *_MADE_ANEW, "rules.json", FILE)
 LEFT_OUT_SUFFIXES = (MOVED, ".lock", ".new", ".reserving", "-wal", "-shm", "-journal")
 _SQLITE = b"SQLite format 3\0"
 _PARTIAL = ".partial-"
+_STAMP = "%Y-%m-%dT%H%M%S.%fZ"
 
 
 @dataclass(frozen=True)
@@ -141,14 +143,22 @@ def _write(state: StateFolder, backups: Path) -> MadeBackup:
         manifest = _copy_all(copying)
         write_private(partial / MANIFEST, manifest.to_json())
         _sync(partial)
-        stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H%M%S.%fZ")
-        final = backups / stamp
+        final = backups / _stamp_after(before)
         partial.rename(final)
         sync_folder(backups)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
     return MadeBackup(final, manifest, copying.linked)
+
+
+def _stamp_after(before: Path | None) -> str:
+    """The name of a backup that is made now; after the last one's, also where the clock was put back since then."""
+    now = datetime.now(UTC)
+    if before is not None:
+        with contextlib.suppress(ValueError):  # a folder that a person has named
+            now = max(now, datetime.strptime(before.name, _STAMP).replace(tzinfo=UTC) + timedelta(microseconds=1))
+    return now.strftime(_STAMP)
 
 
 def _copy_all(copying: _Copying) -> BackupManifest:

@@ -15,7 +15,15 @@ from datasites.audit_log import ledger_witness
 from datasites.audit_log.chain import GENESIS, AuditHead, Event, follow, read
 from datasites.files.state_folder import StateFolder
 from policies.budget.steps import GaussianSteps
-from policies.errors import AuditBroken, BackupRefused, LedgerBroken, PlanError
+from policies.errors import (
+    AuditBroken,
+    AuditUnavailable,
+    BackupRefused,
+    LedgerBroken,
+    LedgerUnavailable,
+    PlanError,
+    WanwuError,
+)
 from policies.ledger import chain_errors
 from policies.ledger.chain import Entry
 from policies.ledger.ledger import Ledger
@@ -74,6 +82,8 @@ def _ledger_that_goes_on(path: Path, entries: tuple[Entry, ...], seal: Seal | No
     ledger = Ledger(path, seal=seal)
     try:
         return ledger if path.exists() and ledger.entries()[: len(entries)] == entries else None
+    except LedgerUnavailable as error:
+        raise _not_read(path, error) from error
     except LedgerBroken:
         return None
 
@@ -90,6 +100,8 @@ def _knows_all(ledger: Ledger, events: tuple[Event, ...]) -> bool:
 def _is_whole(audit: Path, seal: Seal | None) -> bool:
     try:
         read(audit, lambda entry: False, seal)
+    except AuditUnavailable as error:
+        raise _not_read(audit, error) from error
     except AuditBroken:
         return False
     return True
@@ -99,11 +111,22 @@ def _audit_that_goes_on(path: Path, head: str) -> bytes | None:
     """The log's bytes, whether or not its end is sealed: all that it names is charged, and more never harms."""
     try:
         lines = read(path)
+    except AuditUnavailable as error:
+        raise _not_read(path, error) from error
     except AuditBroken:
         return None
     if not lines.entries or (head != GENESIS and head not in {entry["hash"] for entry in lines.entries}):
         return None
     return path.read_bytes()[: lines.head.size]
+
+
+def _not_read(file: Path, error: WanwuError) -> BackupRefused:
+    """A disk that does not give a book now is no reason to charge as if that book were lost."""
+    return BackupRefused(
+        f"{file} cannot be read now, and it may hold what nobody else knows. Look at its disk and restore again; where "
+        "it stays so, copy what can be read of that folder to a disk that works, and name the copy with --lost.",
+        private=error.private,
+    )
 
 
 def _reservation(event: Event) -> Reservation:

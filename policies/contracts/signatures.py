@@ -98,7 +98,8 @@ class SignatureCheck:
                 "researcher's or the hospital's; what was begun goes on then."
             )
         with self._lock:
-            while self._seen and now - next(iter(self._seen.values())) > 2 * MAX_AGE_SECONDS:
+            # One from ahead of now is of a clock that was put back since: kept, it would keep all others for as long.
+            while self._seen and abs(now - next(iter(self._seen.values()))) > 2 * MAX_AGE_SECONDS:
                 self._seen.popitem(last=False)
             if nonce in self._seen:
                 raise SignInFailed(_REFUSED)

@@ -30,7 +30,7 @@ class LedgerBroken(BudgetError):
 
 
 class LedgerUnavailable(LedgerBroken):
-    """The disk is full or read-only, so that the ledger cannot be used: every run is refused until it can."""
+    """The disk takes nothing or cannot be read now, so that no ledger is there: every run is refused until it is."""
 
     code, status = "WW307", 503
 

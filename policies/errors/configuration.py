@@ -18,7 +18,7 @@ class AuditBroken(ConfigError):
 
 
 class AuditUnavailable(ConfigError):
-    """The audit log cannot be written: nothing is done that must stand in it."""
+    """The audit log cannot be written, or not be read now: nothing is done that must stand in it."""
 
     code, status = "WW821", 503
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from policies.errors import LedgerBroken
-from policies.ledger.chain_errors import broken, check_not_halted, takes_nothing, unavailable
+from policies.ledger.chain_errors import broken, check_not_halted, unusable
 from policies.ledger.head_file import GENESIS, Head, HeadBroken, HeadFile
 from policies.ledger.seal import Seal
 from policies.ledger.unchanged import Stamp, stamp
@@ -264,7 +264,7 @@ class Chain:
         return broken(self.path.name, self._head_name, what)
 
     def _unusable(self, error: Exception, what: str) -> LedgerBroken:
-        return unavailable(self.path.name, error) if takes_nothing(error) else self._broken(f"{what} ({error})")
+        return unusable(self.path, self._head_name, what, error)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
-"""Errors of a ledger that cannot be used: one that does not verify, whose disk takes nothing, or that was halted.
+"""Errors of a ledger that cannot be used: one that does not verify, whose disk takes or gives nothing, or was halted.
 
-Each way every run is refused. A full disk has changed no entry, and asks for room instead of a backup. A ledger is
+Each way every run is refused. A full disk has changed no entry, and asks for room instead of a backup; one that cannot
+be read now asks for a look at the disk. A ledger is
 halted for good, by a mark beside it, once it was seen to lack what its datasite has signed: it is an older copy.
 """
 
@@ -19,7 +20,7 @@ _HALTED = ".halted"
 
 _OF_THE_SYSTEM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 _OF_SQLITE = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY}
-# To read too, SQLite makes a small file beside the table. That a file cannot be read is none of these.
+# To read too, SQLite makes a small file beside the table.
 _OF_SQLITE_WRITING = {
     sqlite3.SQLITE_IOERR_WRITE,
     sqlite3.SQLITE_IOERR_FSYNC,
@@ -28,6 +29,44 @@ _OF_SQLITE_WRITING = {
     sqlite3.SQLITE_IOERR_SHMOPEN,
     sqlite3.SQLITE_IOERR_SHMSIZE,
 }
+
+# The disk, its server or this machine does not let a file be read now, which says nothing of what stands in it.
+_NOT_READ = {
+    errno.EIO,
+    errno.ESTALE,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOMEM,
+    errno.EINTR,
+    errno.EAGAIN,
+    errno.ETIMEDOUT,
+    errno.EREMOTEIO,
+}
+_NOT_READ_BY_SQLITE = {
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_IOERR_READ,
+    sqlite3.SQLITE_IOERR_FSTAT,
+    sqlite3.SQLITE_IOERR_NOMEM,
+    sqlite3.SQLITE_IOERR_LOCK,
+    sqlite3.SQLITE_IOERR_RDLOCK,
+    sqlite3.SQLITE_IOERR_SHMLOCK,
+    sqlite3.SQLITE_IOERR_SHMMAP,
+    sqlite3.SQLITE_IOERR_ACCESS,
+}
+
+
+def is_not_read(error: Exception, file: Path | None = None) -> bool:
+    """Whether an error says that a file cannot be read now, as for a failing disk or too many open files.
+
+    Args:
+        error: Of SQLite or the file system.
+        file: The table, for SQLite: it says of one that is missing what it says of one that it may not open now.
+    """
+    if isinstance(error, sqlite3.Error):
+        code = getattr(error, "sqlite_errorcode", 0)
+        not_opened = code & 0xFF == sqlite3.SQLITE_CANTOPEN and file is not None and file.is_file()
+        return code in _NOT_READ_BY_SQLITE or not_opened
+    return isinstance(error, OSError) and error.errno in _NOT_READ
 
 
 def takes_nothing(error: Exception) -> bool:
@@ -53,6 +92,39 @@ def unavailable(name: str, error: Exception) -> LedgerUnavailable:
         "The hospital's disk does not take what its privacy ledger needs, as when it is full: nothing runs until it "
         "does. No round is charged twice; asking again later is safe.",
         private=f"{name} cannot be used ({error}). Make room on the disk, and see that it can be written.",
+    )
+
+
+def unusable(file: Path, head_name: str, what: str, error: Exception) -> LedgerBroken:
+    """For whatever SQLite or the file system raises: what is not the disk's counts as edited.
+
+    Args:
+        file: The ledger's.
+        head_name: Of the head's file.
+        what: Cannot be done, where it is not the disk's.
+        error: Theirs.
+    """
+    if takes_nothing(error):
+        return unavailable(file.name, error)
+    if is_not_read(error, file):
+        return unread(file, head_name, error)
+    return broken(file.name, head_name, f"{what} ({error})")
+
+
+def unread(file: Path, head_name: str, error: Exception) -> LedgerUnavailable:
+    """For a file that cannot be read now.
+
+    Args:
+        file: The ledger's.
+        head_name: Of the head's file.
+        error: As `is_not_read` takes it.
+    """
+    return LedgerUnavailable(
+        "The hospital's disk does not let its privacy ledger be read now: nothing runs until it does. No round is "
+        "charged twice; asking again later is safe.",
+        private=f"{file} cannot be read now ({error}). Look at the disk that it is on, and whether this machine has "
+        "too many open files or too little memory, then do it again. If it stays so, restore "
+        f"{file.name} and {head_name} together from a backup that holds every entry.",
     )
 
 

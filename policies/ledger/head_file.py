@@ -12,6 +12,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from policies.ledger.chain_errors import is_not_read
 from policies.ledger.seal import Seal
 from policies.plans.plan_json import canonical_json
 
@@ -75,13 +76,16 @@ class HeadFile:
             refused, so that leaving the seal out never weakens a book.
 
         Raises:
-            HeadBroken: The file is missing, cannot be read, or was written by somebody else.
+            HeadBroken: The file is missing, may not be read, or was written by somebody else.
+            OSError: It cannot be read now, which says nothing of it.
         """
         try:
             values = json.loads(self.path.read_text())
             mark = values.pop("seal", None)
             head = Head(count=int(values["count"]), hash=str(values["hash"]), announced=values.get("announced", ""))
         except (OSError, LookupError, ValueError, TypeError, AttributeError) as error:
+            if is_not_read(error):
+                raise
             raise HeadBroken(f"{self.path.name} cannot be read ({error!r})") from error
         if self._seal is None:
             if mark is not None:

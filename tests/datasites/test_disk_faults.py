@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import resource
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -27,8 +30,11 @@ from datasites.runs.queue import Run, RunQueue
 from datasites.runs.sandbox.limits import RunLimits
 from datasites.runs.supervisor import Supervisor
 from datasites.state.kept_books import open_audit
+from datasites.state.lost_spends import lost_books
 from policies.budget.accountant import GaussianSteps
-from policies.errors import AuditUnavailable, LedgerBroken, LedgerUnavailable, RequestPending
+from policies.errors import AuditUnavailable, BackupRefused, LedgerBroken, LedgerUnavailable, RequestPending
+from policies.ledger.chain_errors import is_not_read
+from policies.ledger.head_file import GENESIS, HeadBroken, HeadFile
 from policies.ledger.ledger import Ledger
 
 FILL_THE_LOG = """
@@ -135,6 +141,78 @@ def test_a_ledger_that_cannot_be_read_for_a_full_disk_is_not_told_as_one_that_wa
     with pytest.raises(LedgerBroken) as lost:
         ledger.verify()
     assert not isinstance(lost.value, LedgerUnavailable)
+
+
+@contextmanager
+def room_for_files(more: int) -> Iterator[None]:
+    """Inside, this process can open so many further files."""
+    free = os.open("/dev/null", os.O_RDONLY)
+    os.close(free)
+    before, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free + more, most))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (before, most))
+
+
+@pytest.mark.parametrize("more", range(7))
+def test_books_that_cannot_be_read_now_are_not_told_as_changed_nor_to_be_restored(tmp_path: Path, more: int) -> None:
+    ledger = ledger_at(tmp_path / "ledger.sqlite", tenth_a_step)
+    log = AuditLog.begin(tmp_path / "audit.log", SEAL)
+    reserve(ledger, "first")
+    log.write("first")
+    entries, files = ledger.entries(), {name: (tmp_path / name).read_bytes() for name in ("audit.log", "audit.head")}
+    errors: list[str] = []
+    with room_for_files(more):
+        for look in (
+            ledger_at(tmp_path / "ledger.sqlite", tenth_a_step).verify,
+            lambda: reserve(ledger_at(tmp_path / "ledger.sqlite", tenth_a_step), "second"),
+            lambda: verify(tmp_path / "audit.log", SEAL),
+            lambda: AuditLog(tmp_path / "audit.log", SEAL).write("second"),
+            lambda: lost_books(tmp_path, entries, GENESIS, SEAL),
+        ):
+            try:
+                look()
+            except (AuditUnavailable, LedgerUnavailable, BackupRefused) as error:
+                errors.append(error.private + error.public)
+    assert errors or more > 3, "so few files are not enough for any of it"
+    assert not [text for text in errors if "does not verify" in text or "does not hold" in text or "lost to" in text]
+    ledger.verify()
+    verify(tmp_path / "audit.log", SEAL)
+    found = lost_books(tmp_path, entries, GENESIS, SEAL)
+    assert found.ledger is not None and found.complete
+    assert (tmp_path / "audit.log").read_bytes().startswith(files["audit.log"])
+
+
+def test_what_says_that_a_file_cannot_be_read_now_is_known_and_a_torn_table_is_not_among_it(tmp_path: Path) -> None:
+    def of_sqlite(code: int) -> sqlite3.Error:
+        error = sqlite3.OperationalError("it does not")
+        error.sqlite_errorcode = code
+        return error
+
+    table = tmp_path / "table"
+    for number in (errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.EINTR):
+        assert is_not_read(OSError(number, "no"))
+    for number in (errno.ENOENT, errno.EACCES, errno.EISDIR, errno.ELOOP):
+        assert not is_not_read(OSError(number, "no"))
+    assert is_not_read(of_sqlite(sqlite3.SQLITE_IOERR_READ))
+    for code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR_SHORT_READ):
+        assert not is_not_read(of_sqlite(code), table)
+    assert not is_not_read(of_sqlite(sqlite3.SQLITE_CANTOPEN), table), "it is missing"
+    table.touch()
+    assert is_not_read(of_sqlite(sqlite3.SQLITE_CANTOPEN), table)
+
+
+def test_a_head_that_cannot_be_read_now_is_not_taken_for_one_of_another_datasite(tmp_path: Path) -> None:
+    """As where an upgrade that was interrupted looks whether the books are sealed."""
+    made = HeadFile(tmp_path / "ledger.head", "ledger", SEAL)
+    made.begin()
+    with room_for_files(0), pytest.raises(OSError, match="Too many open files"):
+        made.read()
+    (tmp_path / "ledger.head").unlink()
+    with pytest.raises(HeadBroken):
+        made.read()
 
 
 def test_a_read_only_disk_refuses_and_is_still_readable(small_disk: Path) -> None:

@@ -16,7 +16,7 @@ from datasites.console.console import AUDITS
 from datasites.pages.frame.views import Answer, Page, Pages
 from datasites.pages.frame.visit import Visit
 from datasites.pages.languages.languages import to_translate
-from policies.errors import AuditBroken, LedgerBroken
+from policies.errors import AuditBroken, AuditUnavailable, LedgerBroken
 
 ON_A_PAGE = 50
 FIELDS = ("text", "event", "by", "since", "until")
@@ -62,7 +62,7 @@ def make_pages(
     def verify(visit: Visit) -> Answer:
         try:
             values = {"checked": check(), "broken": ""}
-        except (AuditBroken, LedgerBroken) as error:
+        except (AuditBroken, AuditUnavailable, LedgerBroken) as error:
             values = {"checked": None, "broken": error.private or error.public}
         return Page("daily/audit-checked.html.jinja", values)
 

@@ -10,6 +10,7 @@ import sqlite3
 import stat
 import threading
 from contextlib import closing
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,29 @@ def test_a_second_backup_shares_what_did_not_change_with_the_first(state: StateF
     for made in (first, second):
         made.manifest.verify(made.folder)
     assert latest(tmp_path / "backups") == second.folder
+
+
+def test_the_last_backup_is_the_one_made_last_also_where_the_clock_was_put_back(
+    state: StateFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clock that was a day ahead for one backup: restoring it later would lose all that was spent in that day."""
+
+    class Ahead(datetime):
+        off = timedelta(days=1)
+
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+            return datetime.now(tz) + cls.off
+
+    monkeypatch.setattr(backup, "datetime", Ahead)
+    made = [back_up(state, tmp_path / "backups").folder]
+    for hours in (0, -1, 36):
+        Ahead.off = timedelta(hours=hours)
+        made.append(back_up(state, tmp_path / "backups").folder)
+        assert latest(tmp_path / "backups") == made[-1]
+    assert sorted(made) == made
+    told = [datetime.fromisoformat(BackupManifest.read(folder).made_at) for folder in made]
+    assert told[1] < told[0], "the manifest tells what the clock said"
 
 
 def test_a_damaged_file_of_the_last_backup_is_not_shared(state: StateFolder, tmp_path: Path) -> None:

@@ -34,3 +34,11 @@ def test_the_datasites_clock_is_told_to_nobody_without_the_accounts_key() -> Non
     headers = sign(SEED, "GET", PATH, now=NOW + 3600)
     with pytest.raises(SignInFailed):
         verify(SignatureCheck(), {**headers, SIGNATURE: "0" * 128})
+
+
+def test_a_clock_that_was_ahead_and_is_put_back_does_not_have_every_request_remembered_for_as_long() -> None:
+    check, day = SignatureCheck(), 86_400.0
+    check.verify(sign(SEED, "GET", PATH, now=NOW + day), "GET", PATH, now=NOW + day)
+    for second in range(0, 3600, 100):
+        check.verify(sign(SEED, "GET", PATH, now=NOW + second), "GET", PATH, now=NOW + second)
+    assert len(check._seen) < 10
