@@ -51,7 +51,11 @@ def _written(path: Path, content: bytes, what: str, *, kept: bool) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
         part = place.with_name(f".{place.name}.{os.getpid()}.part")
         try:
-            part.write_bytes(content)
+            with part.open("wb") as file:
+                file.write(content)
+                if kept:  # else a loss of power could leave the name with nothing behind it
+                    file.flush()
+                    os.fsync(file.fileno())
             if kept:
                 part.replace(place)
         finally:

@@ -122,7 +122,7 @@ HOUSE: dict[str, dict[str, str]] = {
     },
     "datasites.runs.admission": {
         "policies": "answers contracts errors ledger plans",
-        "datasites": "approvals audit_log runs.blobs runs.queue",
+        "datasites": "approvals audit_log files runs.blobs runs.queue",
     },
     "datasites.runs.charges": {"policies": "budget errors ledger", "datasites": "audit_log runs.queue"},
     "datasites.runs.enclosure": {"datasites": "audit_log runs.gpus runs.sandbox"},

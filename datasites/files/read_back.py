@@ -6,7 +6,9 @@ import contextlib
 import hashlib
 import logging
 import os
+from collections.abc import Iterator
 from io import BufferedReader
+from pathlib import Path
 
 from policies.errors import StorageUnavailable
 
@@ -16,6 +18,19 @@ UNREADABLE = (
     "The hospital's disk cannot read this back now. Nothing was removed, and no round is charged for it; ask again "
     "later. The hospital finds the file in its log, and should look at its disk."
 )
+
+
+@contextlib.contextmanager
+def unreadable_told(file: Path) -> Iterator[None]:
+    """What the disk refuses inside, told as that and not as something wrong with the file.
+
+    Raises:
+        StorageUnavailable: The file cannot be opened or read now.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise StorageUnavailable(UNREADABLE, private=f"{file} cannot be read: {error!r}.") from error
 
 
 def reads_as(stream: BufferedReader, digest: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datasites.approvals.approval import Approval
 from datasites.audit_log.log import AuditLog
+from datasites.files.read_back import unreadable_told
 from datasites.runs.blobs import BlobStore
 from datasites.runs.queue import Run, RunQueue
 from policies.answers.runs import CANARY, RunAnswer
@@ -86,7 +87,8 @@ class Admission:
         ended = self._has_ended(approval.request_id, ticket)
         weights = self._blobs.path(approval.account, ticket.weights)
         expected = taken_in(plan, ticket.round, approval.inputs)
-        check_weights_file(weights, expected, plan.weights_encoding, max_bytes=self._max_update_bytes)
+        with unreadable_told(weights):
+            check_weights_file(weights, expected, plan.weights_encoding, max_bytes=self._max_update_bytes)
         run = before = self._queue.find(approval.request_id, ticket.round)
         if run is None or not ended:
             self._blobs.check_room(approval.account, largest_size(approval.outputs, plan.update_encoding))

@@ -7,6 +7,7 @@ is refused. Written canonically: equal arrays give equal bytes, so that no byte 
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import json
 import math
@@ -21,6 +22,8 @@ import numpy as np
 from policies.contracts.halves import CACHED_VALUES, in_halves
 
 Shapes = Mapping[str, tuple[int, ...]]
+# What opening a file that is no plain one, or not there, or somebody else's, ends with.
+_OF_THE_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENXIO, errno.EACCES, errno.EPERM)
 _ALIGNMENT = 8
 _BYTES_PER_VALUE = 4
 # Room for one array's line in the header, besides its name: type, sizes, offsets, and spaces between them.
@@ -178,11 +181,14 @@ def open_plain(path: Path, *, max_bytes: int) -> Iterator[tuple[io.BufferedIOBas
     """A plain file of at most `max_bytes`, open for reading, and its size in bytes.
 
     Raises:
-        Malformed: It cannot be opened, is a link or no plain file, or is larger.
+        Malformed: It is not there, may not be opened, is a link or no plain file, or is larger.
+        OSError: It cannot be opened now, which says nothing of it.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
+        if error.errno not in _OF_THE_FILE:
+            raise
         raise Malformed(f"the file cannot be opened ({error.strerror})") from error
     try:
         about = os.fstat(descriptor)

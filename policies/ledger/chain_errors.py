@@ -112,7 +112,7 @@ def unusable(file: Path, head_name: str, what: str, error: Exception) -> LedgerB
 
 
 def unread(file: Path, head_name: str, error: Exception) -> LedgerUnavailable:
-    """For a file that cannot be read now.
+    """For a file that cannot be read, or written, now.
 
     Args:
         file: The ledger's.
@@ -120,10 +120,10 @@ def unread(file: Path, head_name: str, error: Exception) -> LedgerUnavailable:
         error: As `is_not_read` takes it.
     """
     return LedgerUnavailable(
-        "The hospital's disk does not let its privacy ledger be read now: nothing runs until it does. No round is "
-        "charged twice; asking again later is safe.",
-        private=f"{file} cannot be read now ({error}). Look at the disk that it is on, and whether this machine has "
-        "too many open files or too little memory, then do it again. If it stays so, restore "
+        "The hospital's disk does not let its privacy ledger be read or written now: nothing runs until it does. No "
+        "round is charged twice; asking again later is safe.",
+        private=f"{file} cannot be read or written now ({error}). Look at the disk that it is on, and whether this "
+        "machine has too many open files or too little memory, then do it again. If it stays so, restore "
         f"{file.name} and {head_name} together from a backup that holds every entry.",
     )
 

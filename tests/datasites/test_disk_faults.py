@@ -5,18 +5,17 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import resource
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from support.books import FINGERPRINT, LIMITS, ledger_of, run_round, tenth_a_step
 from support.hospitals import ENVIRONMENT
 from support.ledgers import SEAL, ledger_at
+from support.open_files import room_for_files
 from support.waiting import CEILING_SECONDS, wait_for
 
 from datasites.approvals.approval import Approval
@@ -141,19 +140,6 @@ def test_a_ledger_that_cannot_be_read_for_a_full_disk_is_not_told_as_one_that_wa
     with pytest.raises(LedgerBroken) as lost:
         ledger.verify()
     assert not isinstance(lost.value, LedgerUnavailable)
-
-
-@contextmanager
-def room_for_files(more: int) -> Iterator[None]:
-    """Inside, this process can open so many further files."""
-    free = os.open("/dev/null", os.O_RDONLY)
-    os.close(free)
-    before, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (free + more, most))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (before, most))
 
 
 @pytest.mark.parametrize("more", range(7))
