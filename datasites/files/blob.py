@@ -6,6 +6,7 @@ import contextlib
 import errno
 import fcntl
 import hashlib
+import logging
 import os
 import secrets
 import signal
@@ -17,6 +18,8 @@ from typing import Any, BinaryIO
 from datasites.files.sync_ahead import SyncAhead
 from policies.errors import BlobError, BlobUnknown
 from policies.validate import Checks
+
+log = logging.getLogger(__name__)
 
 CHUNK_BYTES = 1 << 20
 PART = ".part-"
@@ -211,18 +214,21 @@ class Blob:
         self.shows = True
 
     def _leave(self, part: Path) -> None:
-        """Removes what came of the same upload before."""
-        with contextlib.suppress(FileNotFoundError):
+        """Removes what came of the same upload before; where the disk refuses, it goes once it has expired."""
+        with contextlib.suppress(OSError):
             size = part.stat().st_size
             part.unlink()
             self.taken, self.parts = self.taken + size, self.parts + 1
 
     def close(self) -> None:
-        """Removes what was not kept."""
+        """Removes what was not kept; nothing that was is given up for a disk that refuses this."""
         self._ahead.end()
         with contextlib.suppress(OSError):  # a full disk may refuse the last buffer too
             self._stream.close()
-        self._aside.unlink(missing_ok=True)
+        try:
+            self._aside.unlink(missing_ok=True)
+        except OSError:
+            log.exception("%s cannot be removed", self._aside)
 
 
 def _check_own(about: os.stat_result) -> None:

@@ -616,3 +616,24 @@ def test_nothing_expires_when_it_cannot_be_found_out_what_is_needed(tmp_path: Pa
     expiry.stop()
     assert not [thread for thread in threading.enumerate() if thread.name == "expiry"]
     assert blobs.path(ALICE, digest)
+
+
+def test_a_disk_that_refuses_to_remove_what_is_not_there_costs_no_update(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blobs, removed = store(tmp_path), Path.unlink
+
+    def unlink(path: Path, missing_ok: bool = False) -> None:
+        if path.name.startswith("."):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        removed(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    digest = blobs.put(ALICE, b"update")
+    assert blobs.path(ALICE, digest).read_bytes() == b"update" and files(tmp_path) == [digest]
+    with pytest.raises(BlobError), blobs.write(ALICE, at_most=10) as blob:
+        blob.write(b"half")
+        blob.write(b"more than was announced")
+    assert len(files(tmp_path)) == 2, "half of it, under a name that nobody is handed"
+    monkeypatch.undo()
+    assert files(tmp_path) != [digest] and store(tmp_path) and files(tmp_path) == [digest], "the next start removes it"
