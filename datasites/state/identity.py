@@ -19,8 +19,9 @@ from datasites.files.state_folder import StateFolder
 from datasites.runs.queue import RunQueue
 from datasites.state import last_known
 from datasites.state.version import write_version
-from policies.errors import BooksDisagree, ConfigError
+from policies.errors import BooksDisagree, ConfigError, StorageUnavailable
 from policies.ledger.chain import Chain
+from policies.ledger.chain_errors import is_not_read
 from policies.ledger.ledger import Ledger
 from policies.ledger.seal import Seal
 
@@ -70,13 +71,20 @@ def load(state: StateFolder) -> Identity:
     """Returns the datasite's identity.
 
     Raises:
-        ConfigError: It is missing, cannot be read, or was changed.
+        ConfigError: It is missing, may not be read, or was changed.
+        StorageUnavailable: The disk does not let it be read now.
     """
     file = _file(state)
     try:
         identity = Identity(**json.loads(file.read_text()))
         identity.check()
     except (ValueError, TypeError, OSError) as error:
+        if isinstance(error, OSError) and is_not_read(error):
+            raise StorageUnavailable(
+                f"The identity of datasite '{state.name}' cannot be read now. Look at the disk that it is on, and do it "
+                "again.",
+                private=str(error),
+            ) from error
         raise ConfigError(
             f"The identity of datasite '{state.name}' cannot be read. Restore {file.name} from a backup; without "
             "it the datasite's accounts and approvals are lost.",

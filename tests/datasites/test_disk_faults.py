@@ -28,10 +28,18 @@ from datasites.runs.gpus import GpuLeases
 from datasites.runs.queue import Run, RunQueue
 from datasites.runs.sandbox.limits import RunLimits
 from datasites.runs.supervisor import Supervisor
+from datasites.state import identity
 from datasites.state.kept_books import open_audit
 from datasites.state.lost_spends import lost_books
 from policies.budget.accountant import GaussianSteps
-from policies.errors import AuditUnavailable, BackupRefused, LedgerBroken, LedgerUnavailable, RequestPending
+from policies.errors import (
+    AuditUnavailable,
+    BackupRefused,
+    LedgerBroken,
+    LedgerUnavailable,
+    RequestPending,
+    StorageUnavailable,
+)
 from policies.ledger.chain_errors import is_not_read
 from policies.ledger.head_file import GENESIS, HeadBroken, HeadFile
 from policies.ledger.ledger import Ledger
@@ -169,6 +177,12 @@ def test_books_that_cannot_be_read_now_are_not_told_as_changed_nor_to_be_restore
     found = lost_books(tmp_path, entries, GENESIS, SEAL)
     assert found.ledger is not None and found.complete
     assert (tmp_path / "audit.log").read_bytes().startswith(files["audit.log"])
+
+
+def test_an_identity_that_cannot_be_read_now_is_not_said_to_be_lost(state: StateFolder) -> None:
+    with room_for_files(0), pytest.raises(StorageUnavailable, match="cannot be read now"):
+        identity.load(state)
+    identity.load(state)
 
 
 def test_what_says_that_a_file_cannot_be_read_now_is_known_and_a_torn_table_is_not_among_it(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from policies.errors import DatasiteUnreachable, WanwuError
+from policies.errors import ConfigError, DatasiteUnreachable, WanwuError
 from policies.plans import stub
 from policies.plans.kinds import Plan
 from researcher import atomic_file
@@ -109,9 +109,18 @@ class OnTheWay:
 
 
 def _noted(folder: Path) -> dict[str, str]:
-    """Datasite → name of its stub; nothing where no such file can be read: then the requests are made anew."""
+    """Datasite → name of its stub; nothing where no such file is, or none that was written whole: the requests are made
+    anew then.
+
+    Raises:
+        ConfigError: The disk does not let it be read: a hospital may have a request that only it names.
+    """
     try:
-        noted = json.loads((folder / ON_THE_WAY_FILE).read_text())
+        noted = json.loads(atomic_file.read(folder / ON_THE_WAY_FILE))
         return {str(at): str(name) for at, name in noted.items()}
-    except (OSError, ValueError, AttributeError, RecursionError):
+    except (ValueError, AttributeError, RecursionError):
         return {}
+    except ConfigError as error:
+        if isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
+            return {}
+        raise

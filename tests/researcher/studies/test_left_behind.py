@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from support.fake_hospitals import federation_of
 from support.invitable_hospitals import SPEC, InvitableHospital, invitable
+from support.open_files import room_for_files
 
 from datasites.training.models import initial_weights
 from policies.errors import ConfigError, DatasiteUnreachable, LimitExceeded
@@ -176,3 +177,11 @@ def test_a_file_that_was_changed_stops_a_submission_before_anybody_is_asked(tmp_
     with pytest.raises(ConfigError, match="was changed or cut"):
         Study.submit(federation_of(a, b), PLAN, tmp_path / "study")
     assert not a.requests and not b.requests
+
+
+def test_a_note_that_the_disk_does_not_give_back_now_stops_a_submission_that_could_ask_twice(tmp_path: Path) -> None:
+    a, b = two(tmp_path)
+    killed_while_it_submits(tmp_path / "study", a, b)
+    with room_for_files(0), pytest.raises(ConfigError, match="cannot be read"):
+        on_the_way(tmp_path / "study")
+    assert on_the_way(tmp_path / "study") == ("a", "b") and on_the_way(tmp_path / "none") == ()
