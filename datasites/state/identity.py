@@ -81,8 +81,8 @@ def load(state: StateFolder) -> Identity:
     except (ValueError, TypeError, OSError) as error:
         if isinstance(error, OSError) and is_not_read(error):
             raise StorageUnavailable(
-                f"The identity of datasite '{state.name}' cannot be read now. Look at the disk that it is on, and do it "
-                "again.",
+                f"The identity of datasite '{state.name}' cannot be read now. Look at the disk that it is on, and do "
+                "it again.",
                 private=str(error),
             ) from error
         raise ConfigError(
