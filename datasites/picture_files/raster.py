@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from datasites.picture_files import deep_values
+from datasites.picture_files.containers.jpeg_codes import has_broken_codes
 from datasites.picture_files.containers.jpeg_scans import lacks_scans
 from datasites.picture_files.containers.png_chunks import may_be_turned, significant_bits
 from datasites.picture_files.containers.tiff_tags import hides_pages, is_aperio, refused_page, refused_slide
@@ -70,8 +71,8 @@ def pixels(path: PictureFile, kind: str, form: PictureForm, frame: int) -> FileP
             raise PictureRefused(NO_SUCH_FRAME, private=f"{path}: {frame} of {len(pages)}")
         picture.seek(pages[frame])
         _check(picture, path, kind)
-        if kind == "jpeg" and lacks_scans(path):
-            raise PictureRefused(DAMAGED, private=f"{path}: scans are missing")
+        if kind == "jpeg":
+            _check_codes(path)
         if not deep_values.are_deep(picture):
             return FilePixels(_plain(picture))
         bits, is_stated = _bits(picture, path, kind)
@@ -178,6 +179,20 @@ def _check(picture: Any, path: PictureFile, kind: str) -> None:
         reason = refused_page(picture.tag_v2)
     if reason is not None:
         raise PictureRefused(reason, private=f"{path}: {mode}, {picture.width} x {picture.height}")
+
+
+def _check_codes(path: PictureFile) -> None:
+    """Refuses a JPEG of which something is missing or changed, which libjpeg shows all the same.
+
+    Raises:
+        PictureRefused: It is damaged.
+    """
+    with path.open("rb") as stream:
+        content = stream.read()
+    if lacks_scans(content):
+        raise PictureRefused(DAMAGED, private=f"{path}: scans are missing")
+    if has_broken_codes(content):
+        raise PictureRefused(DAMAGED, private=f"{path}: its codes do not end where they should")
 
 
 def _bits(picture: Any, path: PictureFile, kind: str) -> tuple[int, bool]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from datasites.picture_files.file_bytes import PictureFile
-
 _MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")  # none of the coded values', which restarts are among
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = (0xC2, 0xC6, 0xCA, 0xCE)  # of others a scan has all of its colours, whatever some encoders write there
@@ -15,17 +13,15 @@ _COEFFICIENTS = 64
 _MISSING = 14  # more bits than a scan can leave for a later one
 
 
-def lacks_scans(path: PictureFile) -> bool:
+def lacks_scans(content: bytes) -> bool:
     """Whether a component, a coefficient or its lowest bits have no scan before the file says that it ends.
 
     A progressive file is coarse then, and one with a scan for each colour lacks a colour.
 
-    Raises:
-        OSError: The file cannot be read.
+    Args:
+        content: The file's bytes.
     """
     left: dict[int, list[int]] = {}
-    with path.open("rb") as stream:
-        content = stream.read()
     for marker, body in _segments(content):
         if marker in _FRAMES and len(body) > 5:
             count = _COEFFICIENTS if marker in _PROGRESSIVE else 1
