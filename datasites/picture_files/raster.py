@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from datasites.picture_files import deep_values
+from datasites.picture_files.containers.checksums import has_broken_chunks, has_broken_strips
 from datasites.picture_files.containers.jpeg_codes import has_broken_codes
 from datasites.picture_files.containers.jpeg_scans import lacks_scans
 from datasites.picture_files.containers.png_chunks import may_be_turned, significant_bits
@@ -71,8 +72,7 @@ def pixels(path: PictureFile, kind: str, form: PictureForm, frame: int) -> FileP
             raise PictureRefused(NO_SUCH_FRAME, private=f"{path}: {frame} of {len(pages)}")
         picture.seek(pages[frame])
         _check(picture, path, kind)
-        if kind == "jpeg":
-            _check_codes(path)
+        _refuse_changed(picture, path, kind)
         if not deep_values.are_deep(picture):
             return FilePixels(_plain(picture))
         bits, is_stated = _bits(picture, path, kind)
@@ -181,18 +181,22 @@ def _check(picture: Any, path: PictureFile, kind: str) -> None:
         raise PictureRefused(reason, private=f"{path}: {mode}, {picture.width} x {picture.height}")
 
 
-def _check_codes(path: PictureFile) -> None:
-    """Refuses a JPEG of which something is missing or changed, which libjpeg shows all the same.
+def _refuse_changed(picture: Any, path: PictureFile, kind: str) -> None:
+    """Refuses a file of which something is missing or changed, which its decoder shows all the same.
 
     Raises:
         PictureRefused: It is damaged.
     """
     with path.open("rb") as stream:
-        content = stream.read()
-    if lacks_scans(content):
-        raise PictureRefused(DAMAGED, private=f"{path}: scans are missing")
-    if has_broken_codes(content):
-        raise PictureRefused(DAMAGED, private=f"{path}: its codes do not end where they should")
+        if kind == "tiff":
+            is_changed = has_broken_strips(picture.tag_v2, stream)
+        elif kind == "png":
+            is_changed = has_broken_chunks(stream.read())
+        else:
+            content = stream.read() if kind == "jpeg" else b""
+            is_changed = lacks_scans(content) or has_broken_codes(content)
+    if is_changed:
+        raise PictureRefused(DAMAGED, private=f"{path}: scans are missing, or checksums and codes are others'")
 
 
 def _bits(picture: Any, path: PictureFile, kind: str) -> tuple[int, bool]:
