@@ -210,3 +210,14 @@ def test_a_volume_that_is_replaced_is_read_anew(tmp_path: Path, name: str) -> No
     first = slice_of(path, 0)
     saved(path, PLACES + 1)
     assert slice_of(path, 0).tolist() == (first + 1).tolist()
+
+
+def test_a_packed_volume_that_changed_is_told_by_its_checksum(tmp_path: Path) -> None:
+    """Which stands behind the voxels, where a reader that wants them alone never comes."""
+    voxels = np.random.default_rng(2).integers(0, 3000, (16, 16, 8)).astype(np.int16)
+    path = saved(tmp_path / "a.nii.gz", voxels)
+    content = path.read_bytes()
+    assert slice_of(path, 7, window="full").shape == (16, 16)
+    for at in range(600, len(content) - 8, 97):
+        path.write_bytes(content[:at] + bytes([content[at] ^ 8]) + content[at + 1 :])
+        assert refused(path, window="full") == "damaged"
