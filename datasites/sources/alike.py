@@ -11,7 +11,8 @@ from collections.abc import Collection
 
 _SPACES = re.compile(r"[\s_]+")
 _HYPHEN = re.compile(r"(?<=[^\W\d_]) ?- ?(?=[^\W\d_])")  # not the sign of a number
-_NUMBER = re.compile(r"([+-]?)0*(\d+)(?:\.0*)?")
+_NUMBER = re.compile(r"([+-]?)0*(\d+)(?:[.,]0*)?")
+_TRUTH = {"true": "1", "false": "0"}  # a workbook's own cell of it is 1 or 0, a text in the same column is not
 
 _MOST_DIGITS = 16
 # Cyrillic letters that look as these do, small or as capitals: the keyboard's language decides which are typed.
@@ -46,12 +47,14 @@ def other_spellings(identifier: str) -> set[str]:
     spelt = {identifier, re.sub(r"\s", "", identifier), plain, plain.upper()}
     if plain.isascii() and plain.isdigit():
         spelt |= {plain.zfill(width) for width in range(1, _MOST_DIGITS + 1)}
-        spelt |= {f"{plain}.0", f"'{plain}"}
+        spelt |= {f"{plain}.0", f"{plain},0", f"'{plain}"}
     return spelt - {""}
 
 
 def _plain(name: str) -> str:
     """What stays of a name where nobody looks at how it is written."""
     text = _SPACES.sub(" ", unicodedata.normalize("NFKC", name).casefold()).strip()
+    text = "".join(str(unicodedata.decimal(one)) if one.isdecimal() else one for one in text)
+    text = _TRUTH.get(text, text)
     number = _NUMBER.fullmatch(text)
     return f"{number[1]}{number[2]}" if number else _HYPHEN.sub(" ", text)

@@ -11,11 +11,12 @@ from datasites.sources.contents import Measured, content_of
 from datasites.sources.dataset_settings import DatasetSettings, is_named
 from datasites.sources.folders.walk import Walk
 from datasites.sources.listing import Listing, refuse_lost_classes
-from datasites.sources.tables.read_table import TABLE_SUFFIXES
+from datasites.sources.tables.read_table import OTHER_TABLES, TABLE_SUFFIXES
 from datasites.sources.tables.report_texts import plain_reports
 from policies.errors import ConfigError
 
 _LOOKED_AT = 64
+_PACKED_TABLES = (".csv.gz", ".tsv.gz")
 _ARCHIVES = frozenset({".zip", ".tar", ".tgz", ".7z", ".rar"})
 
 
@@ -82,7 +83,7 @@ def kind_of_source(settings: DatasetSettings) -> str:
     if path.is_file():
         if suffix == ".npz":
             return "npz"
-        if suffix in TABLE_SUFFIXES:
+        if suffix in (*TABLE_SUFFIXES, *OTHER_TABLES) or path.name.lower().endswith(_PACKED_TABLES):
             return "table"
         if content_of(path) == "dicom":
             return "dicom"

@@ -9,8 +9,17 @@ from typing import Any
 
 from policies.errors import DataError
 
+_ROUNDED_FROM = 1e15  # a number of more digits is one that a spreadsheet keeps the first 15 of
 Rows = Iterator[tuple[int, Sequence[str]]]
 """Where each row stands in the file, from 1, and its cells."""
+
+
+def of_another_program() -> DataError:
+    """The refusal of a table in a form that is not read."""
+    return DataError(
+        "The table is a file of SPSS, SAS, Stata, LibreOffice or the web, a binary one, or packed. Export it as CSV in "
+        "UTF-8, or as .xlsx."
+    )
 
 
 def read_by(opened: Callable[[], Any], rows: Callable[[Any], Rows], file: Path) -> list[tuple[int, Sequence[str]]]:
@@ -41,7 +50,9 @@ def cell_text(value: Any) -> str:
     if isinstance(value, bool):
         return str(int(value))
     if isinstance(value, float):
-        return "" if value != value else str(int(value)) if value.is_integer() else repr(value)
+        if value.is_integer():
+            return str(int(value)) if abs(value) < _ROUNDED_FROM else f"{value:.14E}"
+        return "" if value != value else repr(value)
     if isinstance(value, datetime):
         return value.isoformat(" ").removesuffix(" 00:00:00")
     if isinstance(value, bytes):

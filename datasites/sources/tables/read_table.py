@@ -11,18 +11,21 @@ from pathlib import Path
 from typing import Any
 
 from datasites.sources.tables.encoding import text_of
-from datasites.sources.tables.library_rows import Rows, cell_text, is_nested, read_by
+from datasites.sources.tables.library_rows import Rows, cell_text, is_nested, of_another_program, read_by
 from datasites.sources.tables.part_column import is_of_parts
 from datasites.sources.tables.workbook import workbook_rows
 from policies.errors import DataError
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".pq", ".xlsx", ".xlsm", ".xls")
+OTHER_TABLES = (".ods", ".xlsb", ".sav", ".zsav", ".dta", ".sas7bdat", ".xpt", ".json", ".feather", ".arrow")
+"""Those of other programs, which are refused by name."""
 _SAMPLE = 200
 _FEW, _SHORT = 64, 100  # cells of a column that are different, characters of one
 _TEXT_FORMULA = re.compile(r'="((?:[^"]|"")*)"')
 _BEGINNING = 96  # bytes
 _OF_ANOTHER = re.compile(
     rb"\$FL[23]@|HEADER RECORD\*|<stata_dta>|[rs][\x01\x02]\x01\x00|\x00{12}\xc2\xea\x81\x60|"
+    rb"\x1f\x8b|BZh[1-9]1AY|\xfd7zXZ\0|\x28\xb5\x2f\xfd|ARROW1|FEA1|"
     rb"PK\x03\x04.{26}mimetypeapplication/vnd\.oasis|"
     rb"(?:\xef\xbb\xbf)?\s*(?:<(?:!doctype|html|table|\?xml)\b|\[\s*[\[{]|\{\s*\")",
     re.DOTALL | re.IGNORECASE,
@@ -70,10 +73,7 @@ def read_table(file: Path, wanted: Collection[str], encoding: str = "auto", shee
             begins = stream.read(_BEGINNING)
         first = begins[:4]
         if _OF_ANOTHER.match(begins):
-            raise DataError(
-                "The table is a file of SPSS, SAS, Stata, LibreOffice or the web. Export it as CSV in UTF-8, or as "
-                ".xlsx."
-            )
+            raise of_another_program()
         if first == b"PAR1":
             rows = _parquet(file, wanted)
         elif first == b"PK\x03\x04":

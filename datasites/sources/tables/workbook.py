@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from datasites.sources.tables.library_rows import Rows, cell_text, read_by
+from datasites.sources.tables.library_rows import Rows, cell_text, of_another_program, read_by
 from policies.errors import DataError
 
 MOST_UNPACKED = 1 << 29  # bytes of a workbook
@@ -37,7 +37,9 @@ def workbook_rows(file: Path, wanted: Collection[str], named: str) -> Rows:
     def opened() -> Any:
         content = io.BytesIO(file.read_bytes())
         with zipfile.ZipFile(content) as packed:
-            unpacked = sum(part.file_size for part in packed.infolist())
+            unpacked, names = sum(part.file_size for part in packed.infolist()), packed.namelist()
+        if "[Content_Types].xml" not in names or "xl/workbook.bin" in names:
+            raise of_another_program()
         if unpacked > MOST_UNPACKED:
             raise DataError(
                 f"The table unpacks to more than {MOST_UNPACKED >> 20} MB. Save it as CSV in UTF-8, or as Parquet."

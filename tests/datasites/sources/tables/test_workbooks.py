@@ -102,3 +102,22 @@ def test_columns_of_bytes_and_of_several_values_matter_where_they_are_named(tmp_
     ):
         with pytest.raises(DataError, match=message):
             listed(file, label_columns=(column,))
+
+
+def test_numbers_of_patients_that_a_workbook_has_rounded_are_not_taken_for_one(saved: Saved) -> None:
+    """A workbook keeps 15 digits of a number: these were different ones when somebody typed them."""
+    rows = [("path", "label", "who"), ("0.png", "red", 12345678901234567.0), ("1.png", "white", 12345678901234568.0)]
+    with pytest.raises(DataError, match="number was rounded by a spreadsheet") as refused:
+        listed(saved(rows), patient_column="who")
+    assert "(rows: 2)" in refused.value.private
+    rows[1:] = [("0.png", "red", 123456789012345.0), ("1.png", "white", "12345678901234568")]
+    assert [one.patient for one in listed(saved(rows), patient_column="who").pictures] == [
+        "123456789012345",
+        "12345678901234568",
+    ]
+
+
+def test_true_in_a_cell_of_its_own_kind_and_as_a_text_is_not_two_classes(saved: Saved) -> None:
+    rows = [("path", "label"), ("0.png", True), ("1.png", "TRUE"), ("2.png", False)]
+    with pytest.raises(DataError, match="differ only in"):
+        listed(saved(rows))
