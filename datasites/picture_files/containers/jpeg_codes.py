@@ -6,6 +6,7 @@ libjpeg counts what it cannot make sense of as warnings, shows something in its 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,6 +104,7 @@ def _looked_up(
         yield [seen[turn] for turn in turns], 8 * size
 
 
+@lru_cache(maxsize=64)
 def _places(table: HuffmanTable) -> NDArray[np.uint8]:
     """How many places a block goes on by what 16 bits begin with."""
     places = (table.symbols >> 4) + 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from struct import error, unpack_from
 
 from datasites.picture_files.dicom.jpeg.huffman import HuffmanTable
@@ -124,8 +125,13 @@ def _huffman_tables(body: bytes) -> Iterator[tuple[int, HuffmanTable]]:
     while at < len(body):
         counts = body[at + 1 : at + 17]
         symbols = body[at + 17 : at + 17 + sum(counts)]
-        yield body[at], HuffmanTable(counts, symbols)
+        yield body[at], _huffman_table(counts, symbols)
         at += 17 + len(symbols)
+
+
+@lru_cache(maxsize=64)  # most files have those of the standard
+def _huffman_table(counts: bytes, symbols: bytes) -> HuffmanTable:
+    return HuffmanTable(counts, symbols)
 
 
 def _quanta(body: bytes) -> Iterator[tuple[int, tuple[int, ...]]]:
