@@ -15,6 +15,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as states
 
 from policies.errors import ModelRefused, WanwuError
 from researcher.exported.about import ExportedModel
+from researcher.exported.seal import check_said, check_seal
 
 PICTURES, TOKENS, PROBABILITIES = "pictures", "tokens", "probabilities"
 MAX_BYTES = 2 << 30
@@ -51,15 +52,19 @@ class ModelSession:
             ModelRefused: It is no ONNX file, says nothing of itself, was changed, or takes and gives something else
                 than it says.
         """
+        is_sealed = check_seal(content)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # it would take others' cores
         options.log_severity_level = _ERRORS_ALONE
         try:
             self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        except _FAILED as error:
+            said = self._session.get_modelmeta()
+            description, properties = said.description, said.custom_metadata_map
+        except (*_FAILED, UnicodeDecodeError) as error:
             raise ModelRefused("The file is no whole ONNX model that onnxruntime can run.") from error
-        self.about = ExportedModel.from_properties(self._session.get_modelmeta().custom_metadata_map)
+        check_said(description, is_sealed=is_sealed)
+        self.about = ExportedModel.from_properties(properties)
         self.bytes = len(content)
         self._check_edges()
 

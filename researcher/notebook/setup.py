@@ -243,7 +243,8 @@ def build() -> str:
 
 def weights_digest(plan: TrainingPlan, seed: int) -> str:
     """SHA-256 of the first global weights that a seed gives here, in hexadecimal."""
-    return hashlib.sha256(safetensors.save(dict(sorted(first_weights(plan, seed).items())))).hexdigest()
+    weights = {name: np.ascontiguousarray(array) for name, array in sorted(first_weights(plan, seed).items())}
+    return hashlib.sha256(safetensors.save(weights)).hexdigest()
 
 
 def first_weights(plan: TrainingPlan, seed: int) -> Mapping[str, np.ndarray]:

@@ -15,6 +15,7 @@ from support.exported_models import ABOUT, SIDE, graph, grey_pictures, write_mod
 from policies.errors import ModelRefused
 from policies.plans.picture_form import PictureForm
 from researcher.exported.session import ModelSession
+from researcher.exports.onnx_file import with_about
 
 PROJECT = Path(__file__).resolve().parents[3]
 
@@ -112,3 +113,32 @@ def test_a_file_that_is_cut_empty_foreign_or_not_there_is_refused_by_its_name(tm
             ModelSession.open(file)
     with pytest.raises(ModelRefused, match="cannot be read"):
         ModelSession.open(tmp_path / "none.onnx")
+
+
+def test_a_byte_that_changed_on_a_disk_is_told(tmp_path: Path) -> None:
+    content = with_about(graph(ABOUT), ABOUT)
+    whole = ModelSession(content)
+    assert whole.about == ABOUT
+    assert np.isfinite(whole.probabilities(grey_pictures(0, 255))).all()
+    for at in [*range(0, len(content) - 80, 7), *range(len(content) - 60, len(content))]:
+        with pytest.raises(ModelRefused):
+            ModelSession(content[:at] + bytes([content[at] ^ 16]) + content[at + 1 :])
+
+
+def test_what_stands_behind_the_seal_is_told_and_a_file_without_one_is_taken(tmp_path: Path) -> None:
+    content = with_about(graph(ABOUT), ABOUT)
+    anew = onnx.load_from_string(content)
+    assert anew.doc_string.startswith("sha256:")
+    assert ModelSession(with_about(anew, ABOUT)).about == ABOUT  # which takes the old seal out
+    version = b"\x28\x01"  # of the model, as protobuf writes it
+    with pytest.raises(ModelRefused, match="not those that were exported"):
+        ModelSession(content + version)
+    assert ModelSession(graph(ABOUT).SerializeToString() + version).about == ABOUT
+
+
+def test_a_description_that_is_no_text_is_refused() -> None:
+    """As of a file of an earlier release, which has no seal."""
+    content = graph(ABOUT).SerializeToString()
+    at = content.index(b"wanwu.promise") + 40
+    with pytest.raises(ModelRefused, match="no whole ONNX model"):
+        ModelSession(content[:at] + b"\xe4" + content[at + 1 :])
