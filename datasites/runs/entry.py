@@ -7,6 +7,7 @@ researcher; so the mock's turn does nothing, and a refusal is an answer, not an 
 from __future__ import annotations
 
 import logging
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -15,11 +16,14 @@ from typing import Any
 
 from policies.answers.runs import RunAnswer
 from policies.contracts.outputs import release_answer
-from policies.errors import RequestPending, RunError, WanwuError
+from policies.errors import RequestPending, RunError, StorageUnavailable, WanwuError
 from policies.plans.training import canonical_json
 
 log = logging.getLogger(__name__)
 Admit = Callable[[str, str], RunAnswer]
+_NOT_TAKEN = (
+    "The hospital's disk does not take what this needs. Nothing half-done is kept; asking again later is safe."
+)
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,9 @@ def _decide(admit: Admit, plan: str, ticket: str) -> str:
     except WanwuError as error:
         log.warning("round refused: %s %s", error.public, error.private)
         return canonical_json(error.to_json())
+    except (sqlite3.OperationalError, OSError):
+        log.exception("round refused")
+        return canonical_json(StorageUnavailable(_NOT_TAKEN).to_json())
     except Exception:  # an exception's text may hold anything, so none leaves
         log.exception("round refused")
         return canonical_json(RunError("The round could not be checked and is refused. Ask the hospital.").to_json())

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import sqlite3
 import threading
 from typing import Any
 
 import pytest
 
 from datasites.runs import entry
-from policies.errors import RequestAltered, RequestPending
+from policies.errors import RequestAltered, RequestPending, StorageUnavailable
 
 PRIVATE, MOCK = {"kind": "private"}, {"kind": "mock"}
 
@@ -53,7 +55,13 @@ def test_calls_in_other_threads_are_decided_by_their_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "code"), [(RequestAltered("Another plan."), RequestAltered.code), (ValueError("a secret"), "WW5")]
+    ("error", "code"),
+    [
+        (RequestAltered("Another plan."), RequestAltered.code),
+        (ValueError("a secret"), "WW5"),
+        (sqlite3.OperationalError("disk I/O error in a secret place"), StorageUnavailable.code),
+        (OSError(errno.ENOSPC, "no room", "a secret place"), StorageUnavailable.code),
+    ],
 )
 def test_a_refusal_is_an_answer_and_holds_no_exceptions_text(error: Exception, code: str) -> None:
     def refuse(plan: str, ticket: str) -> dict[str, Any]:
