@@ -21,9 +21,7 @@ from policies.plans.training import canonical_json
 
 log = logging.getLogger(__name__)
 Admit = Callable[[str, str], RunAnswer]
-_NOT_TAKEN = (
-    "The hospital's disk does not take what this needs. Nothing half-done is kept; asking again later is safe."
-)
+_NOT_TAKEN = "The hospital's disk does not take what this needs. Nothing half-done is kept; asking again later is safe."
 
 
 @dataclass(frozen=True)
