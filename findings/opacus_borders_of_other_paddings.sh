@@ -5,7 +5,7 @@
 # Tried: Conv1d and Conv2d with each padding_mode, three samples in float64; each sample's gradient of the weights by
 #   GradSampleModule, held against the gradient that torch computes of that sample alone.
 # Expected: the same to rounding in every mode, or a refusal of the module.
-# Seen: with zeros they agree to 1e-12. With reflect, replicate and circular they differ by more than a tenth of the
+# Seen: with zeros they agree to 1e-12. With reflect, replicate and circular they differ by a twentieth to a half of the
 #   largest gradient, and no validator objects. Clipping still bounds what each sample adds, so privacy holds; what is
 #   trained is another gradient than the network's.
 #
@@ -42,7 +42,7 @@ for kind, shape in ((nn.Conv1d, (3, 2, 9)), (nn.Conv2d, (3, 2, 6, 6))):
         wrapped(samples).pow(2).sum().backward()
         off = ((layer.weight.grad_sample - right).abs().max() / right.abs().max()).item()
         print(f"{kind.__name__}, {mode}: off by {off:.2g} of the largest")
-        held &= off < 1e-12 if mode == "zeros" else off > 0.1
+        held &= off < 1e-12 if mode == "zeros" else off > 0.02
 print("as described" if held else "changed: read this file again")
 raise SystemExit(0 if held else 1)
 PY
