@@ -107,7 +107,7 @@ def _looked_up(
 @lru_cache(maxsize=64)
 def _places(table: HuffmanTable) -> NDArray[np.uint8]:
     """How many places a block goes on by what 16 bits begin with."""
-    places = (table.symbols >> 4) + 1
+    places: NDArray[np.uint8] = np.add(table.symbols >> 4, 1, dtype=np.uint8)
     places[(table.symbols & 15 == 0) & (table.symbols != _SIXTEEN_ZEROS)] = _END_OF_BLOCK
     places[table.lengths == 0] = _NO_CODE
     return places
