@@ -16,7 +16,6 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from datasites.picture_files import deep_values
 from datasites.picture_files.containers.checksums import has_broken_chunks, has_broken_strips
-from datasites.picture_files.containers.jpeg_codes import has_broken_codes
 from datasites.picture_files.containers.jpeg_scans import lacks_scans
 from datasites.picture_files.containers.png_chunks import may_be_turned, significant_bits
 from datasites.picture_files.containers.tiff_tags import hides_pages, is_aperio, refused_page, refused_slide
@@ -193,10 +192,9 @@ def _refuse_changed(picture: Any, path: PictureFile, kind: str) -> None:
         elif kind == "png":
             is_changed = has_broken_chunks(stream.read())
         else:
-            content = stream.read() if kind == "jpeg" else b""
-            is_changed = lacks_scans(content) or has_broken_codes(content)
+            is_changed = kind == "jpeg" and lacks_scans(stream.read())
     if is_changed:
-        raise PictureRefused(DAMAGED, private=f"{path}: scans are missing, or checksums and codes are others'")
+        raise PictureRefused(DAMAGED, private=f"{path}: scans are missing, or checksums are others'")
 
 
 def _bits(picture: Any, path: PictureFile, kind: str) -> tuple[int, bool]:

@@ -1,4 +1,4 @@
-"""Checksums and codes of pixels that a PNG or a TIFF file holds itself, and that Pillow seldom looks at."""
+"""Checksums of pixels that a PNG or a TIFF file holds itself, and that Pillow seldom looks at."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from datasites.picture_files.containers.jpeg_codes import has_broken_codes
-
 _SIGNATURE = 8  # bytes
 _END = b"IEND"
-_COMPRESSION, _JPEG_TABLES = 259, 347
+_COMPRESSION = 259
 _PLACES = ((273, 279), (324, 325))  # where strips, or tiles, begin, and how long they are
-_DEFLATED, _JPEG = (8, 32946), 7
+_DEFLATED = (8, 32946)
 _INFLATED_AT_ONCE = 1 << 20
 
 
@@ -38,20 +36,13 @@ def has_broken_chunks(content: bytes) -> bool:
 
 
 def has_broken_strips(tags: Any, stream: BinaryIO) -> bool:
-    """Whether a strip or tile of a TIFF's page has changed, as far as one packed by Deflate or JPEG tells.
+    """Whether a strip or tile of a TIFF's page has changed, as far as one packed by Deflate tells.
 
     Args:
         tags: The page's.
         stream: The file.
     """
-    packing = tags.get(_COMPRESSION)
-    if packing in _DEFLATED:
-        return any(map(_is_wrongly_deflated, _strips(tags, stream)))
-    if packing != _JPEG:
-        return False
-    tables = tags.get(_JPEG_TABLES, b"")
-    before = tables[:-2] if isinstance(tables, bytes) and len(tables) > 4 else b"\xff\xd8"
-    return any(has_broken_codes(before + strip[2:]) for strip in _strips(tags, stream))
+    return tags.get(_COMPRESSION) in _DEFLATED and any(map(_is_wrongly_deflated, _strips(tags, stream)))
 
 
 def _strips(tags: Any, stream: BinaryIO) -> Iterator[bytes]:

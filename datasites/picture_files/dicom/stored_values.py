@@ -12,7 +12,6 @@ from pydicom.encaps import encapsulate, get_frame
 from pydicom.pixels import get_decoder
 from pydicom.uid import ExplicitVRBigEndian, JPEGLSTransferSyntaxes, RLELossless
 
-from datasites.picture_files.containers.jpeg_codes import has_broken_codes
 from datasites.picture_files.dicom.codestream import coded_bits, coded_size, has_end, without_adobe
 from datasites.picture_files.dicom.decoders import JPEG_OF_COSINES, LOSSY, NATIVE, PIXEL_BY_PIXEL, decoder_plugin
 from datasites.picture_files.dicom.described import COLOUR, DescribedPixels
@@ -133,8 +132,6 @@ def _coded_frame(header: Header, of: DescribedPixels, source: BinaryIO, frame: i
         raise PictureRefused(WRONG_LENGTH)
     if header.syntax in JPEG_OF_COSINES and of.stored > (coded_bits(coded) or of.stored):
         raise PictureRefused(BITS, private="the frame has fewer bits than the header says")
-    if header.syntax in JPEG_OF_COSINES and has_broken_codes(coded):
-        raise PictureRefused(UNDECODABLE, private="the frame's codes do not end where they should")
     if header.syntax in JPEGLSTransferSyntaxes and not has_end(coded):
         raise PictureRefused(UNDECODABLE, private="the frame lacks its end")
     return without_adobe(coded) if of.photometric.startswith("YBR") else coded

@@ -23,7 +23,6 @@ TELLING = {
     "PNG": {},
     "TIFF in Deflate": {"compression": "tiff_adobe_deflate"},
     "TIFF in old Deflate": {"compression": "tiff_deflate"},
-    "TIFF in JPEG": {"compression": "jpeg", "quality": 95},
 }
 
 
@@ -58,11 +57,9 @@ def is_damaged(content: bytes) -> bool:
 def test_a_sector_of_zeros_is_told_wherever_it_lies(name: str, mode: str) -> None:
     content = saved(name, mode)
     assert read(content).shape == (SIZE[1], SIZE[0], 3)
-    first = content.index(b"\xff\xda") if name.endswith("JPEG") else 200
-    places = range(first + 400, len(content) - 2000, 487)
+    places = range(600, len(content) - 2000, 487)
     assert len(places) > 10
-    told = [is_damaged(content[:at] + bytes(SECTOR) + content[at + SECTOR :]) for at in places]
-    assert np.mean(told) >= (0.9 if name.endswith("JPEG") else 1)  # a strip of JPEG may end as it did
+    assert all(is_damaged(content[:at] + bytes(SECTOR) + content[at + SECTOR :]) for at in places)
 
 
 @pytest.mark.parametrize("name", ["PNG", "TIFF in Deflate"])
