@@ -14,10 +14,15 @@ from datasites.files.blob import CHUNK_BYTES
 from policies.errors import RangeRefused
 
 _REST = re.compile(r"bytes=([0-9]{1,15})-")
+_NEVER = "Thu, 01 Jan 1970 00:00:00 GMT"
 
 
 class Download(FileResponse):
     """The answer with a blob's bytes, in parts of bounded size.
+
+    Guarantees:
+        Nothing in it hangs on when the blob was written, which would tell when a run really ended: a blob is its
+        digest's and never modified, and its headers say so.
 
     What goes wrong on the way can be told nobody any more: the line is cut, and the next look at the blob says it.
     """
@@ -32,7 +37,8 @@ class Download(FileResponse):
             digest: Its name.
             unread: Told where the disk did not read it to its end.
         """
-        super().__init__(file, media_type="application/octet-stream", headers={"etag": f'"{digest}"'})
+        headers = {"etag": f'"{digest}"', "last-modified": _NEVER}
+        super().__init__(file, media_type="application/octet-stream", headers=headers)
         self._unread = unread
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

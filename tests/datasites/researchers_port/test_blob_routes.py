@@ -376,6 +376,22 @@ def _signed(datasite: int, path: str, **headers: str) -> httpx.Response:
     return httpx.get(url, headers={**sign(SEED, "GET", path), **headers}, trust_env=False, timeout=CEILING_SECONDS)
 
 
+@pytest.mark.parametrize("headers", [{}, {"range": "bytes=2-"}, {"range": "bytes=2-", "if-range": "another"}])
+def test_an_update_says_nothing_of_when_it_was_written(
+    datasite: int, blobs: BlobStore, researcher: DatasiteClient, headers: dict[str, str]
+) -> None:
+    """Its run's end shows at times of a public grid only; the file is older."""
+    digest = researcher.put_blob(b"an update")
+    (file,) = (path for path in Path(blobs._folder).glob("*/*") if path.name == digest)
+    told = []
+    for seconds in (1_000_000_000, 1_700_000_003):
+        os.utime(file, (seconds, seconds))
+        answer = _signed(datasite, f"/wanwu/v1/blobs/{digest}", **headers)
+        told.append((answer.status_code, answer.content, {**answer.headers, "date": ""}))
+    assert told[0] == told[1]
+    assert "2001" not in str(told) and "2023" not in str(told)
+
+
 @pytest.mark.parametrize(
     "asked",
     [

@@ -138,6 +138,38 @@ def test_a_lost_round_is_told_as_lost_where_the_queue_has_forgotten_it(datasite:
     assert datasite.steps_charged == STEPS
 
 
+def test_a_request_that_ends_while_its_round_runs_is_given_nothing_of_it(datasite: Datasite) -> None:
+    datasite.fork_server.during = lambda *_: datasite.ledger.release(REQUEST, "the study ended")
+    datasite.ask()
+    datasite.execute()
+    run = datasite.run()
+    assert (run.state, run.code, run.update_digest) == ("failed", RunLost.code, "")
+    assert datasite.kinds == ["reserve", "start", "release"] and datasite.steps_charged == STEPS
+
+
+def test_a_round_of_a_request_that_has_ended_can_be_cancelled_while_it_runs(datasite: Datasite) -> None:
+    def run(cancelled: Callable[[], bool], progress: object) -> None:
+        datasite.ledger.release(REQUEST, "the study ended")
+        datasite.cancel()
+        assert cancelled()
+        raise RunCancelled("It was cancelled.")
+
+    datasite.fork_server.during = run
+    datasite.ask()
+    datasite.execute()
+    assert (datasite.run().state, datasite.run().code) == ("cancelled", RunLost.code)
+    assert datasite.kinds == ["reserve", "start", "release"] and datasite.steps_charged == STEPS
+
+
+def test_why_a_run_failed_is_in_the_audit_log_and_told_to_nobody_else(datasite: Datasite) -> None:
+    datasite.fork_server.during = failing(RunFailed("It ended.", private="the run ended with a fault in its model"))
+    datasite.ask()
+    datasite.execute()
+    (failed,) = [entry for entry in read(datasite.state.audit).entries if entry["event"] == "run failed"]
+    assert "a fault in its model" in failed["detail"]
+    assert "a fault in its model" not in str(to_plain(datasite.run().public()))
+
+
 # --- what never started costs nothing -----------------------------------------------------------------------------
 
 

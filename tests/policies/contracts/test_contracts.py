@@ -17,7 +17,7 @@ from safetensors import numpy as safetensors
 
 from policies.answers.runs import ChargedRunAnswer, RunAnswer
 from policies.contracts.inputs import Ticket, check_weights_file
-from policies.contracts.outputs import release_answer, release_update, take_update
+from policies.contracts.outputs import is_canonical_update, release_answer, release_update, take_update
 from policies.contracts.weights import canonical_bytes
 from policies.errors import ContractError, InputRefused, OutputRefused
 
@@ -238,6 +238,8 @@ def test_only_a_plain_file_is_read(kind: str, tmp_path: Path) -> None:
         path.mkdir()
     with pytest.raises(OutputRefused):
         released(path, ROOM)
+    with pytest.raises(OutputRefused):
+        is_canonical_update(path, SHAPES, max_bytes=ROOM)
 
 
 # --- the output contract ---------------------------------------------------------------------------------------
