@@ -161,6 +161,21 @@ def test_a_round_of_a_request_that_has_ended_can_be_cancelled_while_it_runs(data
     assert datasite.kinds == ["reserve", "start", "release"] and datasite.steps_charged == STEPS
 
 
+def test_the_audit_log_names_each_rounds_start_and_end_with_the_ledgers_head(datasite: Datasite) -> None:
+    for index in range(2):
+        datasite.ask(index)
+        datasite.execute(index)
+    events = read(datasite.state.audit).entries
+    assert [
+        (one["event"], one["request"], one["round"], one["run"])
+        for one in events
+        if one["event"] in ("run started", "run done")
+    ] == [
+        (event, REQUEST, index, datasite.run(index).id) for index in range(2) for event in ("run started", "run done")
+    ]
+    assert check(datasite.ledger.entries(), events) == 0
+
+
 def test_why_a_run_failed_is_in_the_audit_log_and_told_to_nobody_else(datasite: Datasite) -> None:
     datasite.fork_server.during = failing(RunFailed("It ended.", private="the run ended with a fault in its model"))
     datasite.ask()

@@ -18,7 +18,7 @@ from safetensors import numpy as safetensors
 from policies.answers.runs import ChargedRunAnswer, RunAnswer
 from policies.contracts.inputs import Ticket, check_weights_file
 from policies.contracts.outputs import is_canonical_update, release_answer, release_update, take_update
-from policies.contracts.weights import canonical_bytes
+from policies.contracts.weights import FiniteArrays, canonical_bytes
 from policies.errors import ContractError, InputRefused, OutputRefused
 
 SHAPES = {"head.bias": (2,), "head.weight": (2, 3), "scale": ()}
@@ -256,6 +256,17 @@ def test_every_refused_update_has_the_same_public_text(tmp_path: Path) -> None:
     assert len(texts) == 1
     assert CANARY not in texts.pop()
     assert len(reasons) > 10
+
+
+def test_an_array_is_looked_at_again_unless_it_is_the_one_that_came_in_and_nobody_may_write_to_it() -> None:
+    came = FiniteArrays(weights())
+    assert all(came.is_known(name) for name in weights())
+    came["scale"] = np.array(np.nan, np.float32)
+    assert not came.is_known("scale") and not came.is_known("another")
+    came["scale"].flags.writeable = False
+    assert not came.is_known("scale"), "closed to writing, but another array"
+    came["head.bias"].flags.writeable = True
+    assert not came.is_known("head.bias") and came.is_known("head.weight")
 
 
 RUN = RunAnswer("ab12", 3, "done", "", "", "0123456789abcdef" * 4, 0, 7)

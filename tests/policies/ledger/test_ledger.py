@@ -124,6 +124,7 @@ def test_reserving_the_same_again_changes_nothing(ledger: Ledger) -> None:
         {"plan_digest": "d" * 64},
         {"researcher": "another@example.org"},
         {"fingerprint": OTHER_FINGERPRINT},
+        {"dataset_version": 2},
     ],
 )
 def test_a_reserved_request_cannot_be_reserved_with_other_content(ledger: Ledger, change: dict[str, object]) -> None:

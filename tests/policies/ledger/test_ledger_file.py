@@ -16,10 +16,11 @@ import pytest
 from support.ledgers import FINGERPRINT, SEAL, UPDATE, commit, ledger_at, reserve, start, steps
 
 from policies.errors import LedgerBroken, RoundRefused
-from policies.ledger.chain import SCHEMA, Chain, Draft
+from policies.ledger.chain import SCHEMA, Chain, Draft, Entry
 from policies.ledger.chain_migration import renew_table
 from policies.ledger.head_file import Head, HeadBroken, HeadFile
 from policies.ledger.ledger import Ledger
+from policies.ledger.reservations import reservations
 from policies.ledger.seal import Seal
 
 # --- the file ------------------------------------------------------------------------------------------------
@@ -355,6 +356,25 @@ def test_an_entry_of_an_unknown_kind_of_content_refuses(ledger: Ledger, tmp_path
     with pytest.raises(LedgerBroken) as broken:
         ledger.verify()
     assert "entry 1" in broken.value.private
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_the_version_that_a_request_reads_is_that_of_its_reservation(
+    ledger: Ledger, tmp_path: Path, number: int
+) -> None:
+    reserve(ledger, "one", 1, dataset_version=number)
+    held = ledger_at(tmp_path / "ledger.sqlite").held("one")
+    assert held is not None and held.dataset_version == number
+
+
+def test_an_entry_that_is_no_start_and_no_end_of_a_round_refuses(ledger: Ledger) -> None:
+    """Whatever it says it charges: what a later version means by it, nobody knows here."""
+    reserve(ledger, "one", 1)
+    commit(ledger, "one", 0, 1)
+    *before, last = ledger.entries()
+    reservations((*before, last))
+    with pytest.raises(LedgerBroken):
+        reservations((*before, Entry(**{**vars(last), "kind": "postpone"})))
 
 
 def test_a_commit_before_its_reservation_refuses(ledger: Ledger, tmp_path: Path) -> None:
