@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -40,7 +40,8 @@ from researcher.hospitals import code_requests
 with warnings.catch_warnings():  # PySyft's own imports warn of what pydantic and others have deprecated
     warnings.simplefilter("ignore")
     import syft as sy
-    from syft.service.policy.policy import MixedInputPolicy
+    from syft.service.code.user_code import SubmitUserCode
+    from syft.service.policy.policy import ExactMatch, MixedInputPolicy, OutputPolicyExecuteCount
     from syft.types.uid import UID
 
 PLAN = small_plan("cells")
@@ -221,6 +222,72 @@ def test_code_that_is_not_the_stub_is_refused(north: Governed, plan: TrainingPla
 
     with pytest.raises(sy.SyftException, match=RequestNotCanonical.code):
         send(north, plan, function=wanwu_own)
+
+
+Change = Callable[[SubmitUserCode], dict[str, Any]]
+
+
+def ruled(**changed: Callable[[dict[str, Any]], Any]) -> Change:
+    """Other rules for some arguments of a submission, each made of what the rules were."""
+
+    def rules_of(code: SubmitUserCode) -> dict[str, Any]:
+        ((server, rules),) = code.input_policy_init_kwargs.items()
+        return {"input_policy_init_kwargs": {server: {**rules, **{name: of(rules) for name, of in changed.items()}}}}
+
+    return rules_of
+
+
+def of_server(code: SubmitUserCode, *, beside: bool) -> dict[str, Any]:
+    """The rules of another server, in the place of this one's or after them."""
+    ((server, rules),) = code.input_policy_init_kwargs.items()
+    others = {server.model_copy(update={"server_id": UID()}): rules}
+    return {"input_policy_init_kwargs": {**code.input_policy_init_kwargs, **others} if beside else others}
+
+
+DIFFERENT: dict[str, Change] = {
+    "another input policy": lambda code: {"input_policy_type": ExactMatch},
+    "another output policy": lambda code: {"output_policy_type": OutputPolicyExecuteCount},
+    "an output policy with a setting": lambda code: {"output_policy_init_kwargs": {"limit": 5}},
+    "a pool of workers": lambda code: {"worker_pool_name": "another"},
+    "an argument more": lambda code: {"input_kwargs": [*code.input_kwargs, "more"]},
+    "an argument fewer": lambda code: {"input_kwargs": code.input_kwargs[:2]},
+    "another name": lambda code: {"func_name": f"{code.func_name}0"},
+    "another text": lambda code: {"code": f"{code.code}\n"},
+    "a rule more": ruled(more=lambda rules: rules["ticket"]),
+    "an asset that is named by a text": ruled(
+        asset=lambda rules: rules["asset"].model_copy(update={"val": str(rules["asset"].val)})
+    ),
+    "an asset of the researcher's": ruled(asset=lambda rules: rules["ticket"]),
+    "a plan that comes with the call": ruled(plan=lambda rules: rules["ticket"]),
+    "a plan that may come with the call": ruled(
+        plan=lambda rules: rules["plan"].model_copy(update={"requires_input": True})
+    ),
+    "a plan with a blank more": ruled(plan=lambda rules: sy.Constant(val=f"{rules['plan'].val} ")),
+    "a ticket that is a number": ruled(ticket=lambda rules: rules["ticket"].model_copy(update={"type": int})),
+    "a ticket that is pinned": ruled(ticket=lambda rules: sy.Constant(val="a ticket")),
+    "the rules of another server": lambda code: of_server(code, beside=False),
+    "another server's rules beside": lambda code: of_server(code, beside=True),
+}
+
+
+def test_a_submission_that_differs_in_anything_from_the_platforms_own_is_refused(
+    north: Governed, plan: TrainingPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[SubmitUserCode] = []
+    read = north.book._reader.read_submission
+
+    def noted(code: SubmitUserCode) -> Any:
+        sent.append(code)
+        return read(code)
+
+    monkeypatch.setattr(north.book._reader, "read_submission", noted)
+    north.submit(plan)
+    (code,) = sent
+    assert read(code)[0] == plan
+    for what, changed in DIFFERENT.items():
+        with pytest.raises(RequestNotCanonical):
+            read(code.model_copy(update=changed(code)))
+            pytest.fail(f"{what} is let in")
 
 
 def test_an_asset_that_is_not_the_plans_dataset_is_refused(north: Governed, plan: TrainingPlan) -> None:
