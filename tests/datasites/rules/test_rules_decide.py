@@ -261,6 +261,41 @@ def test_a_rule_that_is_switched_off_while_it_is_asked_decides_nothing(
     assert ruled.asked(request) == "pending"
 
 
+def _vote(ruled: Ruled, request: str) -> None:
+    ruled.north.book.deny(request, by="lee", reason="no")
+
+
+def _withdraw(ruled: Ruled, request: str) -> None:
+    ruled.north.book.withdraw(request, by=RESEARCHER)
+
+
+def _need_three(ruled: Ruled, request: str) -> None:
+    config = ruled.north.books.limits._config
+    ruled.north.books.limits._config = replace(config, limits=replace(config.limits, approvals_needed=3))
+
+
+MEANWHILE = [_vote, _ask, _new_rehearsal, _withdraw, _need_three]
+
+
+@pytest.mark.parametrize("happens", MEANWHILE, ids=[one.__name__.strip("_") for one in MEANWHILE])
+def test_what_people_begin_while_a_rule_is_asked_goes_before_it(
+    ruled: Ruled, monkeypatch: pytest.MonkeyPatch, happens: Callable[[Ruled, str], None]
+) -> None:
+    ruled.limits(monkeypatch, approvals_needed=2)
+    proposed = ruled.rule()
+    ruled.rules.book.confirm(proposed.version, by="chan", named=True)
+    request, moment = ruled.submit(), ruled.rules.desk._moment
+
+    def meanwhile(*asked: Any) -> Any:
+        found = moment(*asked)
+        happens(ruled, request)
+        return found
+
+    monkeypatch.setattr(ruled.rules.desk, "_moment", meanwhile)
+    assert ruled.asked(request) == ("withdrawn" if happens is _withdraw else "pending")
+    assert ruled.north.books.ledger.held(request) is None
+
+
 def test_a_request_that_is_changed_after_the_rule_was_asked_is_not_approved(
     ruled: Ruled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
