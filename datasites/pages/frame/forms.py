@@ -15,7 +15,8 @@ from policies.errors import FormRefused, RequestMalformed
 
 TOKEN_FIELD = "form_token"  # noqa: S105 - the field's name
 MOST_FIELDS = 200
-_PLACE = re.compile(r"/(?:[A-Za-z0-9._~@:+,=-]+/?)*(?:\?[A-Za-z0-9._~@:+,=&%-]*)?")
+# Of a text that it does not fit, each sign is looked at a few times only: anybody may send one.
+_PLACE = re.compile(r"/(?:[A-Za-z0-9._~@:+,=-]+/)*[A-Za-z0-9._~@:+,=-]*(?:\?[A-Za-z0-9._~@:+,=&%-]*)?")
 
 
 class Form:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,6 +22,7 @@ from datasites.access.sessions import Sessions
 from datasites.access.staff import Person, Staff
 from datasites.console.answers import BudgetRow
 from datasites.pages import overview
+from datasites.pages.frame.forms import own_place
 from datasites.pages.frame.reception import Reception
 from datasites.pages.frame.routing import pages_app
 from datasites.pages.frame.views import Page, Pages
@@ -141,6 +143,24 @@ def test_a_session_that_was_not_used_ends_and_the_page_comes_after_the_next_sign
 def test_nobody_is_sent_on_to_another_place(served: ConsoleOfFakes, client: httpx.Client, wanted: str) -> None:
     form = {"form_token": token_of(client.get("/").text), "theme": "dark", "back": wanted}
     assert client.post("/preferences", data=form).headers["location"] == "/"
+
+
+@pytest.mark.parametrize("part", ["a", "a/", "a=", "//", "/a?", "?a"])
+def test_a_long_place_to_go_on_to_keeps_nobody_waiting(served: ConsoleOfFakes, part: str) -> None:
+    """Anybody may ask for the page of a sign-in, and the whole datasite waits while a place is looked at."""
+    wanted = f"/{part * 10_000}!"
+    begun = time.thread_time()
+    assert own_place(wanted) == "/"
+    assert time.thread_time() - begun < 1
+    answer = httpx.get(f"{served.url}/sign-in", params={"to": wanted[:9_000] + "!"}, timeout=CEILING_SECONDS)
+    assert answer.status_code == 200 and part * 100 not in answer.text
+
+
+def test_a_place_of_this_console_is_gone_on_to_with_what_it_asks_for() -> None:
+    for place in ("/", "/account", "/requests/", "/requests/1a?after=2&count=%20", "/?a=b", "/~a/b.c_d-e@f:g+h,i="):
+        assert own_place(place) == place
+    for place in ("", "a", "//", "//a", "/a//b", "/a?b?c", "/a#b", "/a b", "/a%2f", "/é"):
+        assert own_place(place) == "/"
 
 
 def test_a_browsers_session_opens_no_api(client: httpx.Client) -> None:
