@@ -90,3 +90,11 @@ def test_another_store_in_its_place_is_refused_though_it_is_whole(published: Any
     smaller = SimpleNamespace(manifest=replace(published.manifest, public_size=50), store=published.store)
     with pytest.raises(StoreBroken, match="published"):
         LastCheck(lambda request_id: approval(smaller))(RUN)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "images.npy", "units.npy"])
+def test_a_store_that_lost_a_file_since_the_last_run_is_refused(check: LastCheck, published: Any, name: str) -> None:
+    check(RUN)
+    (published.store / name).unlink()
+    with pytest.raises(StoreBroken):
+        check(RUN)

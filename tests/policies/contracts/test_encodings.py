@@ -187,6 +187,18 @@ def test_cut_or_lengthened_bytes_are_refused(encoding: str, data: st.DataObject)
         decode(content + data.draw(st.binary(min_size=1, max_size=4)), SHAPES, encoding, max_bytes=MAX)
 
 
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_what_is_as_large_as_may_come_is_taken_and_a_byte_more_is_not(tmp_path: Path, encoding: str) -> None:
+    content = encode(arrays(), encoding, seed=b"")
+    file = tmp_path / "weights"
+    file.write_bytes(content)
+    for source in (content, file):
+        assert decode(source, SHAPES, encoding, max_bytes=len(content)).keys() == SHAPES.keys()
+        with pytest.raises(Malformed):
+            decode(source, SHAPES, encoding, max_bytes=len(content) - 1)
+    assert len(content) <= largest_size(SHAPES, encoding)
+
+
 def test_a_frame_that_unpacks_to_far_more_than_declared_is_refused_without_unpacking_it(tmp_path: Path) -> None:
     import tracemalloc
 
