@@ -21,9 +21,10 @@ SAYS_PATIENTS = "{field} says that patients are protected. The plan protects sin
 SAYS_NO_TRAINING = "{field} says that nothing is trained. The plan trains a model on this hospital's pictures."
 
 _NUMBER = r"(\d{1,6}(?:\.\d{1,6})?)(?![\d%]|\.\d)"
+# What stands before the number is never looked at a second time (*+): a text may hold as much of it as it likes.
 _EPSILON = re.compile(
-    r"(?:\bepsilon|[εϵ]|\bprivacy budget)\s*"
-    rf"(?:(?:of|is|=|:|<|≤|<=|below|under|up to|at most|only|about|为|不超过)\s*)*{_NUMBER}",
+    r"(?:\bepsilon|[εϵ]|\bprivacy budget)\s*+"
+    rf"(?:(?:of|is|=|:|<|≤|below|under|up to|at most|only|about|为|不超过)\s*+)*+{_NUMBER}",
     re.IGNORECASE,
 )
 _ROUNDS = re.compile(rf"\b{_NUMBER}\s*(?:training |federated )?rounds?\b|(\d{{1,6}})\s*轮", re.IGNORECASE)
