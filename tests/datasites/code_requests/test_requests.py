@@ -77,6 +77,8 @@ def test_a_card_says_what_would_run_and_what_it_would_cost(north: Governed, plan
     assert 0 < card.epsilon_left <= north.books.limits.current.total.epsilon
     assert north.book.card(request.request_id[:12]).id == request.request_id
     assert json.loads(json.dumps(to_plain(card)))["id"] == request.request_id
+    submitted = north.events("request submitted")[-1]
+    assert (submitted["plan"], submitted["study"], submitted["dataset"]) == (plan.digest(), plan.study, "pictures")
 
 
 def test_a_card_that_could_not_be_approved_says_why(
