@@ -145,6 +145,9 @@ def test_an_approval_reserves_the_studys_whole_cost_and_lets_its_rounds_in(north
     request = north.submit(plan)
     with pytest.raises(RequestPending):
         ask(north, request)
+    for nothing_decided in (request.request_id, "none"):
+        with pytest.raises(RequestPending):
+            north.book.approved_now(nothing_decided)
     assert north.book.approve(request.request_id, by="wu").state == "approved"
     held = north.books.ledger.reservations()[request.request_id]
     assert (held.rounds, held.released) == (plan.rounds, None)
