@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from datasites.training.book_keeping import BookKeeping
+from datasites.training.dp_sgd import private_step
 from datasites.training.dp_sgd.private_step import find_shape
 from datasites.training.dp_sgd.self_check import make_up_weights
 from datasites.training.dp_sgd.step_engine import StepEngine
@@ -167,6 +168,17 @@ def test_the_size_of_a_batch_is_found_on_made_up_pictures(monkeypatch, error):
     shape, found = shape_of(SmallMemory)
     assert (shape.places, shape.batches) == (3, 10)
     assert [places for kind, _, places in found.asked if kind == "failed"] == [7, 5]
+
+
+@pytest.mark.parametrize(
+    ("views", "fit", "places"), [(1, 8, 7), (1, 6, 5), (1, 3, 3), (1, 0, 1), (4, 28, 7), (4, 20, 5)]
+)
+def test_no_batch_is_tried_for_which_memory_is_known_to_be_too_small(monkeypatch, views, fit, places):
+    """A processor's memory is there until it is written to: trying tells nothing, so it is reckoned before."""
+    monkeypatch.setattr(private_step, "pictures_that_fit", lambda model, images, *, most, copies_of_weights: fit)
+    shape, found = shape_of(Engine, study=plan(augmentation="flips", augmentation_multiplicity=views))
+    assert shape.places == places
+    assert {of for _, _, of in found.asked} == {places}
 
 
 def test_once_a_round_has_begun_nothing_is_made_smaller(monkeypatch):
