@@ -34,6 +34,23 @@ def test_a_plan_at_every_limit_passes() -> None:
     check(LIMITS, PLAN)
 
 
+@pytest.mark.parametrize(
+    ("limit", "inside", "beyond"),
+    [
+        ("max_grad_norms", (1.0, 1.0), ((1.01, 2.0), (0.5, 0.99))),
+        ("learning_rates", (0.5, 0.5), ((0.51, 1.0), (0.1, 0.49))),
+        ("sample_rates", (0.2, 0.2), ((0.21, 1.0), (0.1, 0.19))),
+    ],
+)
+def test_a_value_at_an_end_of_its_limits_passes_and_one_beyond_is_refused(
+    limit: str, inside: tuple[float, float], beyond: tuple[tuple[float, float], ...]
+) -> None:
+    check(replace(LIMITS, **{limit: inside}), PLAN)
+    for allowed in beyond:
+        with pytest.raises(LimitExceeded, match=limit[:-1]):
+            check(replace(LIMITS, **{limit: allowed}), PLAN)
+
+
 def with_privacy(**changes: Any) -> TrainingPlan:
     assert PLAN.privacy is not None
     return replace(PLAN, privacy=replace(PLAN.privacy, **changes))
