@@ -22,6 +22,17 @@ def test_a_request_counts_once_within_two_minutes_by_either_clock(off: float) ->
         verify(check, headers)
 
 
+def test_a_request_of_a_clock_that_is_ahead_counts_once_for_as_long_as_it_is_not_too_old() -> None:
+    check, headers = SignatureCheck(), sign(SEED, "GET", PATH, now=NOW + MAX_AGE_SECONDS)
+    check.verify(headers, "GET", PATH, now=NOW)
+    for later in range(1, 2 * int(MAX_AGE_SECONDS) + 1, 20):
+        check.verify(sign(SEED, "GET", PATH, now=NOW + later), "GET", PATH, now=NOW + later)
+        with pytest.raises(SignInFailed):
+            check.verify(headers, "GET", PATH, now=NOW + later)
+    with pytest.raises(ClocksDiffer):
+        check.verify(headers, "GET", PATH, now=NOW + 2 * MAX_AGE_SECONDS + 1)
+
+
 @pytest.mark.parametrize(("off", "told"), [(3600.0, "3600 seconds after now"), (-121.0, "121 seconds before now")])
 def test_a_request_of_another_time_is_told_by_how_much_the_clocks_differ(off: float, told: str) -> None:
     check = SignatureCheck()
