@@ -204,3 +204,16 @@ def test_a_reset_takes_everything_and_the_new_file_sets_a_password_once(
         sign_in.first_password("dr.wu", token, PASSWORD, peer="p")
     with pytest.raises(ConfigError):
         staff.reset("nobody", by=BY_OWNER, needed=1, url="")
+
+
+def test_a_first_password_is_set_with_the_accounts_own_token_alone(staff: Staff, sign_in: SignIn) -> None:
+    """Not with another person's, whether or not they have a password, nor with that of the state folder's owner."""
+    tokens = {name: json.loads(add_person(staff, name, REVIEWER).read_text())["token"] for name in ("chan", "lee")}
+    staff.set_password("lee", OTHER)
+    for wrong in (tokens["lee"], "the owner's", ""):
+        with pytest.raises(SignInFailed, match=REFUSED):
+            sign_in.first_password("chan", wrong, PASSWORD, peer="p")
+    with pytest.raises(SignInFailed):
+        sign_in.by_password("chan", PASSWORD, "", peer="q")
+    assert sign_in.first_password("chan", tokens["chan"], PASSWORD, peer="q").name == "chan"
+    assert sign_in.by_password("lee", OTHER, "", peer="q").name == "lee"
