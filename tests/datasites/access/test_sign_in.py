@@ -217,3 +217,13 @@ def test_a_first_password_is_set_with_the_accounts_own_token_alone(staff: Staff,
         sign_in.by_password("chan", PASSWORD, "", peer="q")
     assert sign_in.first_password("chan", tokens["chan"], PASSWORD, peer="q").name == "chan"
     assert sign_in.by_password("lee", OTHER, "", peer="q").name == "lee"
+
+
+def test_the_hospitals_provider_signs_in_people_with_an_account_and_it_is_noted(sign_in: SignIn, noted: Noted) -> None:
+    assert sign_in.by_provider("dr.wu") == WU
+    assert noted.events[-1] == {"event": "signed in", "by": "dr.wu", "way": "provider"}
+    told = len(noted.events)
+    for name in ("admin@clinic.org", "nobody", ""):
+        with pytest.raises(SignInFailed, match=REFUSED):
+            sign_in.by_provider(name)
+    assert not [one for one in noted.events[told:] if one["event"] == "signed in"]

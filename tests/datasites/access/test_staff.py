@@ -65,6 +65,13 @@ def test_taken_names_other_spellings_and_other_roles_are_refused(staff: Staff, n
     assert [one.name for one in staff.list()] == ["dr.wu"]
 
 
+def test_nobody_is_given_the_name_of_the_state_folders_owner(tmp_path: Path) -> None:
+    staff = Staff(tmp_path / "staff.json", tmp_path / "staff", owner="owner", owner_token="the owner's")
+    with pytest.raises(ConfigError, match="already"):
+        add_person(staff, "owner", AUDITOR)
+    assert staff.list() == []
+
+
 def test_a_role_that_may_not_is_refused_with_the_roles_that_may(staff: Staff) -> None:
     person = staff.of_token(token_of(add_person(staff, "dr.wu", AUDITOR)))
     person.must_be("admin", "auditor")
