@@ -20,7 +20,7 @@ from support.hospitals import ENVIRONMENT
 from support.ledgers import SEAL
 from support.waiting import CEILING_SECONDS, wait_for
 
-from datasites.audit_log.chain import read, verify
+from datasites.audit_log.chain import entry_hash, read, verify
 from datasites.audit_log.counted_events import CountedEvents
 from datasites.audit_log.export import export
 from datasites.audit_log.log import AuditLog
@@ -101,6 +101,19 @@ def test_a_log_that_is_cut_while_it_is_in_use_refuses_the_next_event(file: Path,
     log.write("two")
     file.write_text("".join(line + "\n" for line in file.read_text().splitlines()[:kept]))
     assert refused(lambda: log.write("three"), "cut or replaced")
+
+
+def test_a_line_that_follows_and_that_the_datasite_has_not_sealed_is_never_taken_for_its_own(file: Path) -> None:
+    log = log_at(file)
+    log.write("one")
+    entry = {"time": "2026-11-23T11:25:30.677+00:00", "event": "two", "previous": read(file).entries[-1]["hash"]}
+    with file.open("ab") as stream:
+        stream.write(json.dumps({**entry, "hash": entry_hash(entry)}).encode() + b"\n")
+    before = {path: path.read_bytes() for path in (file, file.with_suffix(".head"))}
+    assert events(file) == ["one", "two"], "whoever has no seal to look at sees a whole chain"
+    for use in (lambda: log.write("three"), lambda: log_at(file), lambda: verify(file, SEAL)):
+        assert refused(use, "appended to")
+    assert {path: path.read_bytes() for path in before} == before
 
 
 def test_a_torn_last_line_is_put_aside_and_the_log_says_so(file: Path) -> None:
