@@ -31,6 +31,7 @@ from policies.errors import (
     RequestNotCanonical,
     RequestPending,
     RequestUnknown,
+    TooManyPending,
 )
 from policies.ledger.receipt import verify
 from policies.papers.bill_of_materials import bill_digest
@@ -204,6 +205,16 @@ def test_a_plan_outside_the_limits_or_for_other_pictures_is_refused_at_submissio
         with pytest.raises(error):
             north.submit(plan_of(request, **changes))
     assert RequestError.code in north.refused and LimitExceeded.code in north.refused
+
+
+def test_an_account_of_which_enough_requests_wait_submits_no_more(
+    north: Governed, plan: TrainingPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(north.book.own, "_max_pending", 0)
+    known = north.book.index.ids()
+    with pytest.raises(TooManyPending):
+        north.submit(plan)
+    assert north.book.index.ids() == known and TooManyPending.code in north.refused
 
 
 # --- what is canonical -------------------------------------------------------------------------------------------
