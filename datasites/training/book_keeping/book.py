@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Protocol
 
 import torch
@@ -104,8 +105,27 @@ class Computed:
 
         A source that the value has no gradient to, as one that is compared with, gets None.
         """
-        arguments = (self.value, self.sources, gradients.to(self.value.dtype))
-        return list(torch.autograd.grad(*arguments, retain_graph=True, is_grads_batched=True, allow_unused=True))
+        used: list[bool] = []
+
+        def back(gradient: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            found = torch.autograd.grad(self.value, self.sources, gradient, retain_graph=True, allow_unused=True)
+            used[:] = [one is not None for one in found]
+            return tuple(one for one in found if one is not None)
+
+        # `is_grads_batched` would take the older vmap, which does most functions picture by picture.
+        with _slow_ones_unsaid():
+            carried = iter(torch.func.vmap(back)(gradients.to(self.value.dtype)))
+        return [next(carried) if one else None for one in used]
+
+
+@contextmanager
+def _slow_ones_unsaid() -> Iterator[None]:
+    """Without torch's warnings of the few functions whose way back it does picture by picture."""
+    torch._C._functorch._set_vmap_fallback_warning_enabled(False)
+    try:
+        yield
+    finally:
+        torch._C._functorch._set_vmap_fallback_warning_enabled(True)
 
 
 class Book:

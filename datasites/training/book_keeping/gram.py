@@ -98,9 +98,10 @@ def square_norms_together(layers: Sequence[InnerProducts]) -> torch.Tensor:
         float64, (L, B).
     """
     inputs, grad_output = torch.cat([one.inputs for one in layers]), torch.cat([one.grad_output for one in layers])
-    rounded = torch.tensor([layer.rounded for layer in layers], dtype=torch.float64, device=inputs.device)
     pictures = len(layers[0].inputs)
-    return square_norms_of(inputs, grad_output, rounded=rounded.repeat_interleave(pictures)).view(-1, pictures)
+    # Filled where they are: a number that comes from the processor would wait there, and could not be recorded.
+    rounded = [one.inputs.new_full((pictures,), one.rounded, dtype=torch.float64) for one in layers]
+    return square_norms_of(inputs, grad_output, rounded=torch.cat(rounded)).view(-1, pictures)
 
 
 def gram(vectors: torch.Tensor) -> torch.Tensor:

@@ -97,9 +97,8 @@ def keystream(key: torch.Tensor, blocks: int, *, first: int = 0) -> torch.Tensor
     Returns:
         int32, (16, blocks): the words of each block in a column.
     """
-    constants = torch.tensor(_CONSTANTS, dtype=torch.int32)
     device = key.device
-    rows = [torch.full((1, blocks), word, dtype=torch.int32, device=device) for word in constants.tolist()]
+    rows = [torch.full((1, blocks), word, dtype=torch.int32, device=device) for word in _CONSTANTS]
     rows += [key[i].expand(1, blocks) for i in range(8)]
     rows.append(torch.arange(first, first + blocks, dtype=torch.int32, device=device)[None])
     start = torch.cat([*rows, torch.zeros(3, blocks, dtype=torch.int32, device=device)])

@@ -10,10 +10,11 @@ import torch
 import torch.nn.functional as F
 from support.clipping_oracle import distance, norm_of, one_by_one
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from datasites.training.book_keeping import BookKeeping, patches, product_sums
 from datasites.training.book_keeping import gram as gram_rules
-from datasites.training.book_keeping.book import Book, InstantiatedGradient
+from datasites.training.book_keeping.book import Book, Computed, InstantiatedGradient
 from datasites.training.book_keeping.gram import gram, lower_gram, roundings, square_norms_of
 from policies.errors import PlanError
 
@@ -663,3 +664,43 @@ def test_gradients_of_a_weight_that_is_used_again_and_again_are_not_all_held() -
     assert book.square_norms().sqrt().tolist() == pytest.approx(expected.flatten(1).norm(dim=1).tolist(), rel=1e-5)
     (found,) = book.weighted_sums(torch.ones(PICTURES, dtype=torch.float64))
     assert distance([found], [expected.sum(0)]) <= 1e-5 * norm_of([expected.sum(0)])
+
+
+class Called(TorchDispatchMode):
+    """Counts torch's functions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.number = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.number += 1
+        return func(*args, **(kwargs or {}))
+
+
+OF_WEIGHTS = {
+    "pad": lambda weight: F.pad(weight, (1, 0, 0, 1)),
+    "tanh": torch.tanh,
+    "softmax": lambda weight: weight.softmax(1),
+    "roll": lambda weight: weight.roll(1, 0),
+    "layer_norm": lambda weight: F.layer_norm(weight, (5,)),
+    "clamp": lambda weight: weight.clamp(-0.5, 0.5),
+    "standardised": lambda weight: (weight - weight.mean(1, keepdim=True)) / weight.std(1, keepdim=True),
+    "mish": F.mish,
+}
+
+
+@pytest.mark.parametrize("name", OF_WEIGHTS)
+def test_what_weights_are_made_by_is_gone_back_through_for_all_pictures_at_once(name):
+    """But for what torch does picture by picture, and then without a word of it."""
+    weight, unused = (torch.randn(4, 5, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    computed, called = Computed(value := OF_WEIGHTS[name](weight), [unused, weight]), []
+    for pictures in (3, 9):
+        gradients = torch.randn(pictures, *value.shape, dtype=torch.float64)
+        with Called() as calls:
+            none, found = computed.back_to_sources(gradients)
+        called.append(calls.number)
+        want = torch.stack([torch.autograd.grad(value, weight, one, retain_graph=True)[0] for one in gradients])
+        torch.testing.assert_close(found, want)
+        assert none is None
+    assert (called[0] == called[1]) == (name != "mish")
