@@ -17,7 +17,7 @@ from datasites.doctor.finding import OK, PROBLEM, WARNING, ExaminedDatasite, Fin
 from datasites.doctor.seen_gpus import seen_gpus
 from datasites.runs.kernels.kernel_store import KernelStore, size_of
 from datasites.state.kept_books import read_audit
-from datasites.training.gpu.requirements import lack
+from datasites.training.gpu.requirements import LEAST_FOR_TORCH, lack
 from policies.errors import ConfigError
 from policies.versions import packages
 
@@ -110,8 +110,12 @@ def gpu(examined: ExaminedDatasite) -> Iterator[Finding]:
         name, total, used, capability = (part.strip() for part in line.split(","))
         yield Finding("GPU", OK, f"{number}: {name}, {total}, {used} in use")
         known = re.fullmatch(r"(\d+)\.(\d+)", capability)
-        missing = lack((int(known[1]), int(known[2]))) if known else None
-        if missing is not None:
+        own = (int(known[1]), int(known[2])) if known else None
+        missing = lack(own) if own else None
+        if own and own < LEAST_FOR_TORCH:
+            told = f"{number}: too old for this torch, of compute capability {capability}: runs use the CPU"
+            yield Finding("GPU", WARNING, told, "Set runs_per_gpu to 0, so that no run waits for it.")
+        elif missing is not None:
             told = f"{number}: private training is slower there than it could be: {missing.what}"
             yield Finding("GPU", WARNING, told, missing.remedy)
     kept = KernelStore(examined.state.kernels)

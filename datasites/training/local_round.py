@@ -22,6 +22,7 @@ from datasites.training.dp_sgd.loader import Batch, Loader
 from datasites.training.dp_sgd.private_step import PrivateStep, Shaped, find_shape, recorder_on
 from datasites.training.dp_sgd.step_engine import StepEngine
 from datasites.training.engines import ENGINES
+from datasites.training.gpu.readiness import has_gpu
 from datasites.training.gpu.step import Recorder
 from datasites.training.losses import loss_of
 from datasites.training.models import build_undrawn, check_weights, put_weights, read_weights
@@ -131,7 +132,7 @@ def prepare_training(
     check_features(plan)
     height, width, _ = plan.model.image_shape
     check_augmentation(plan.augmentation, height=height, width=width)
-    on_gpu = plan.run.device == "auto" and torch.cuda.is_available()
+    on_gpu = plan.run.device == "auto" and has_gpu()
     device = (process_group.device or "cuda") if on_gpu else "cpu"
     model = build_undrawn(plan.model).to(device).train()
     private, recorder = None, recorder_on(device, slower)

@@ -1,6 +1,6 @@
 """Compiles product kernels for GPUs that need not be there, and prints as JSON what they take of one.
 
-    python tests/support/compiled_kernels.py FOLDER    with Triton's cache in FOLDER
+    python tests/support/compiled_kernels.py FOLDER [every]    with Triton's cache in FOLDER; sums of every tile
 
 Each row has the layer's name, the compute capability, the mode, and of the kernel: registers of a thread, bytes of
 those that did not fit (`stack`), shared bytes, products on tensor cores, loads that go on by themselves, and numbers
@@ -14,13 +14,16 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 PROJECT = Path(__file__).resolve().parents[2]
 MODES = ("norm", "write", "sum")
-MODES_ON = {80: ("sum",), 90: MODES}  # by compute capability; the sum takes most
-_TENSOR_CORES = ("wgmma.mma_async", "mma.sync")
+MODES_ON = {80: ("sum",), 90: MODES, 100: ("sum",), 120: ("sum",)}  # by compute capability; the sum takes most
+_TENSOR_CORES = ("wgmma.mma_async", "mma.sync", "tcgen05.mma")
+# Channels, outputs and positions.
+_SIZES = ((4, 16, 32, 64, 128), (16, 32, 64, 128), (4, 16, 65, 196))
 _LOADS = ("cp.async.cg", "cp.async.ca")
 
 
@@ -30,7 +33,9 @@ def main() -> None:
     os.environ["TRITON_CACHE_DIR"] = str(folder)
     os.environ.pop("TRITON_INTERPRET", None)
     sys.path.insert(0, str(PROJECT))
-    print(json.dumps(list(_rows(folder))))
+    every = sys.argv[2:] == ["every"]
+    chosen = (every_tile(), dict.fromkeys(MODES_ON, ("sum",))) if every else (layers(), MODES_ON)
+    print(json.dumps(list(_rows(folder, *chosen))))
 
 
 def layers() -> dict[str, tuple[Any, int]]:
@@ -50,12 +55,29 @@ def layers() -> dict[str, tuple[Any, int]]:
     }
 
 
-def _rows(folder: Path) -> Iterator[dict[str, Any]]:
+def every_tile() -> dict[str, tuple[Any, int]]:
+    """Layers of which no two have the same tiles: of few and many channels, outputs and positions, with a kernel of
+    three and of one."""
+    from datasites.training.gpu.plan import Geometry, plan_of
+
+    found = {}
+    for halves, taps, channels, outputs, places in product((1, 2), (1, 3), *_SIZES):
+        line = (1, 1, places)
+        geometry = Geometry(64, 1, channels, outputs, 1, line, line, (1, 1, taps), padding=(0, 0, taps // 2))
+        plan = plan_of(geometry, halves=halves)
+        kept = (plan.kind, plan.products, plan.rows, plan.columns, plan.steps, plan.tail, plan.blocks == 1)
+        found[str(kept)] = (geometry, halves)
+    return found
+
+
+def _rows(
+    folder: Path, chosen: dict[str, tuple[Any, int]], modes_on: dict[int, tuple[str, ...]]
+) -> Iterator[dict[str, Any]]:
     from datasites.training.gpu.plan import plan_of
 
-    for name, (geometry, halves) in layers().items():
+    for name, (geometry, halves) in chosen.items():
         plan = plan_of(geometry, halves=halves)
-        for capability, names in MODES_ON.items():
+        for capability, names in modes_on.items():
             for mode in names:
                 row = {"layer": name, "capability": capability, "mode": mode, "products": plan.products}
                 yield row | _compiled(geometry, plan, MODES.index(mode), capability, folder)

@@ -8,6 +8,8 @@ import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
+LEAST_FOR_TORCH = (7, 5)
+"""The compute capability of the oldest GPUs that the pinned torch has code for."""
 _LEAST_CAPABILITY = (8, 0)  # of a GPU whose tensor cores take bfloat16
 _COMPILERS = ("cc", "gcc", "clang")
 

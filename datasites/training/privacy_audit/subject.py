@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 
 from datasites.training.dp_sgd.engine_contract import EngineFactory
 from datasites.training.engines import ENGINES
+from datasites.training.gpu.readiness import has_gpu
 from datasites.training.jobs import run_round
 from datasites.training.local_round import train_round
 from datasites.training.pictures.data import LabelledPictures
@@ -50,7 +50,7 @@ class Subject:
     @property
     def torch_device(self) -> str:
         """Where torch computes."""
-        return (self.process_group.device or "cuda") if self.device == "auto" and torch.cuda.is_available() else "cpu"
+        return (self.process_group.device or "cuda") if self.device == "auto" and has_gpu() else "cpu"
 
     def engine_factory(self) -> EngineFactory:
         """The engine, for what looks at sums without a round."""

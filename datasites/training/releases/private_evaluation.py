@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import torch
 
+from datasites.training.gpu.readiness import has_gpu
 from datasites.training.local_round import Progress
 from datasites.training.losses import probabilities
 from datasites.training.metrics import confusion_matrix
@@ -141,7 +142,7 @@ def _probabilities(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yields indices of pictures with the probabilities of their classes or findings, float32, (B, K), in [0, 1]."""
     images, texts = pictures_for(plan.model, pictures), texts_for(plan.model, pictures)
-    device = "cuda" if plan.run.device == "auto" and torch.cuda.is_available() else "cpu"
+    device = "cuda" if plan.run.device == "auto" and has_gpu() else "cpu"
     model = build_model(plan.model)
     load_weights(model, weights)
     model.to(device).eval()

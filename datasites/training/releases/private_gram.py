@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+from datasites.training.gpu.readiness import has_gpu
 from datasites.training.local_round import Progress
 from datasites.training.models import build_model
 from datasites.training.pictures.data import LabelledPictures, to_tensor
@@ -132,7 +133,7 @@ def _features(
         for chosen in in_quarters([everyone[at : at + _SLOTS] for at in everyone[::_SLOTS]], progress):
             yield chosen, images[chosen].reshape(len(chosen), -1)
         return
-    device = "cuda" if plan.run.device == "auto" and torch.cuda.is_available() else "cpu"
+    device = "cuda" if plan.run.device == "auto" and has_gpu() else "cpu"
     transform = build_model(plan.model).get_submodule("features").to(device).eval()
     slots = min(plan.run.physical_batch_size, _SLOTS)
     for chosen, places in in_quarters(placed_batches(images, everyone, slots), progress):

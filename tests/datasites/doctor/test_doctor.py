@@ -101,7 +101,9 @@ def test_a_run_that_may_take_more_gpus_than_there_are_is_warned_of(
         assert levels(healthy, machine.gpu) == {"GPU": level}, most
 
 
-@pytest.mark.parametrize(("capability", "word"), [("9.0", "gcc"), ("7.5", "newer GPU"), ("[N/A]", "")])
+@pytest.mark.parametrize(
+    ("capability", "word"), [("9.0", "gcc"), ("7.5", "newer GPU"), ("7.0", "runs_per_gpu"), ("[N/A]", "")]
+)
 def test_what_a_gpu_lacks_for_the_kernels_is_named_with_what_to_install(
     healthy: StateFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capability: str, word: str
 ) -> None:
