@@ -158,7 +158,7 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.training.releases": {
         "policies": "errors plans",
         "datasites": (
-            "training.local_round training.losses training.metrics training.models training.pictures "
+            "training.gpu training.local_round training.losses training.metrics training.models training.pictures "
             "training.randomness"
         ),
     },
@@ -203,8 +203,8 @@ HOUSE: dict[str, dict[str, str]] = {
     "datasites.training.privacy_audit": {
         "policies": "budget plans validate",
         "datasites": (
-            "training.dp_sgd training.engines training.jobs training.local_round training.losses training.models "
-            "training.pictures training.process_group training.randomness"
+            "training.dp_sgd training.engines training.gpu training.jobs training.local_round training.losses "
+            "training.models training.pictures training.process_group training.randomness"
         ),
     },
     "datasites.training": {

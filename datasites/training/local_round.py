@@ -22,8 +22,7 @@ from datasites.training.dp_sgd.loader import Batch, Loader
 from datasites.training.dp_sgd.private_step import PrivateStep, Shaped, find_shape, recorder_on
 from datasites.training.dp_sgd.step_engine import StepEngine
 from datasites.training.engines import ENGINES
-from datasites.training.gpu.readiness import has_gpu
-from datasites.training.gpu.step import Recorder
+from datasites.training.gpu.step import Recorder, has_gpu
 from datasites.training.losses import loss_of
 from datasites.training.models import build_undrawn, check_weights, put_weights, read_weights
 from datasites.training.pictures.data import LabelledPictures, check_augmentation

@@ -16,6 +16,24 @@ import torch
 Work = Callable[[], None]
 
 
+def has_gpu() -> bool:
+    """Whether this process sees a GPU that this torch computes on.
+
+    It sees one that is too old for it too, on which all that is launched fails: such a one counts as none.
+    """
+    if not torch.cuda.is_available():
+        return False
+    (major, minor), built = torch.cuda.get_device_capability(0), torch.cuda.get_arch_list()
+    for architecture in built:
+        kind, _, number = architecture.partition("_")
+        digits = "".join(filter(str.isdigit, number))
+        own = int(digits[:-1]), int(digits[-1])
+        # Machine code is for one generation and what came later in it; what is translated on the way, for all later.
+        if own <= (major, minor) and (kind == "compute" or own[0] == major):
+            return True
+    return not built  # of which nothing is known, as AMD's
+
+
 class Graph(Protocol):
     """What records launches, as `torch.cuda.CUDAGraph`."""
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from datasites.training.dp_sgd.engine_contract import EngineFactory
 from datasites.training.engines import ENGINES
-from datasites.training.gpu.readiness import has_gpu
+from datasites.training.gpu.step import has_gpu
 from datasites.training.jobs import run_round
 from datasites.training.local_round import train_round
 from datasites.training.pictures.data import LabelledPictures

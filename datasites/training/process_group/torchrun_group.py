@@ -14,8 +14,6 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from datasites.training.gpu.readiness import has_gpu
-
 
 @dataclass(frozen=True)
 class TorchrunGroup:
@@ -38,7 +36,7 @@ class TorchrunGroup:
         Raises:
             RuntimeError: This process was not started by torchrun.
         """
-        on_gpus = torch.cuda.device_count() >= int(os.environ.get("LOCAL_WORLD_SIZE", 1)) and has_gpu()
+        on_gpus = torch.cuda.device_count() >= int(os.environ.get("LOCAL_WORLD_SIZE", 1)) and torch.cuda.is_available()
         device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if on_gpus else "cpu"
         if on_gpus:
             torch.cuda.set_device(device)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import torch
 
-from datasites.training.gpu.readiness import has_gpu
+from datasites.training.gpu.step import has_gpu
 from datasites.training.local_round import Progress
 from datasites.training.losses import probabilities
 from datasites.training.metrics import confusion_matrix

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from datasites.training.gpu.readiness import has_gpu
+from datasites.training.gpu.step import has_gpu
 from datasites.training.local_round import Progress
 from datasites.training.models import build_model
 from datasites.training.pictures.data import LabelledPictures, to_tensor

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from datasites.training.gpu import readiness
 from datasites.training.gpu.requirements import LEAST_FOR_TORCH
+from datasites.training.gpu.step import has_gpu
 
 BUILT = ["sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120"]
 
@@ -31,7 +31,7 @@ def test_a_gpu_counts_where_torch_has_code_for_it(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda index: capability)
     monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: built)
-    assert readiness.has_gpu() == counts
+    assert has_gpu() == counts
 
 
 def test_what_the_doctor_holds_a_gpu_against_is_what_torch_was_built_for() -> None:
