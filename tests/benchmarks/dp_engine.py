@@ -4,7 +4,7 @@
 
 A step is forward, backward, clipping, noise and the optimiser's step, on random pictures that are in memory already.
 On a CPU each case has processes of its own: one that times all ways in turn, and one for each way's memory. On a GPU
-see `dp_engine_gpu.py`.
+see `dp_engine_gpu.py`, beside an earlier build `dp_engine_beside.py`.
 """
 
 from __future__ import annotations
@@ -100,9 +100,13 @@ def main() -> None:
     options.add_argument("--channels_last", action="store_true", help="model and pictures in that memory format")
     options.add_argument("--quick", action="store_true", help="on a GPU some cases, without Opacus' engines")
     options.add_argument("--round", action="store_true", help="also a whole round from a memory map, book_keeping's")
+    options.add_argument("--beside", type=Path, help="an earlier checkout: on a CPU private and plain steps of both")
     options.add_argument("--out", type=Path, default=PROJECT / "out" / "bench" / "dp_engine.json")
     chosen = options.parse_args()
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # as runs: a thread that waits sleeps
+    if chosen.beside:
+        _print_beside(chosen)
+        return
     engines = ["sgd", *(engine for engine in chosen.engines if engine != "sgd")]
     rows: list[dict[str, Any]] = []
     print(f"{'model':<20} {'size':>4} {'batch':>5}  {'engine':<13} {'s/step':>8} {'ratio':>6} {'MB':>7} {'ratio':>6}")
@@ -112,6 +116,18 @@ def main() -> None:
         chosen.out.parent.mkdir(parents=True, exist_ok=True)
         chosen.out.write_text(json.dumps(rows, indent=1) + "\n")
     print(f"written to {chosen.out}")
+
+
+def _print_beside(chosen: argparse.Namespace) -> None:
+    import dp_engine_beside
+
+    setting = Setting("cpu", chosen.bf16, chosen.channels_last, chosen.threads)
+    rows: list[dict[str, Any]] = []
+    for row in dp_engine_beside.rows_beside(chosen.beside, _chosen(CASES, chosen), setting, chosen.repeats):
+        rows.append(row)
+        print(dp_engine_beside.line(row), flush=True)
+        chosen.out.parent.mkdir(parents=True, exist_ok=True)
+        chosen.out.write_text(json.dumps(rows, indent=1) + "\n")
 
 
 def _rows(engines: list[str], chosen: argparse.Namespace) -> Iterator[dict[str, Any]]:
