@@ -46,7 +46,7 @@ class PerSampleGradient(Protocol):
             factors: float64, (B,).
 
         Returns:
-            float64, of the parameter's shape.
+            float64, or float32 where it was added up in that, of the parameter's shape.
         """
 
 
@@ -230,7 +230,7 @@ class Book:
             factors: float64, (B,).
 
         Returns:
-            float64, one of each parameter's shape, in the parameters' order.
+            float64, or float32 where that holds the same number; one of each parameter's shape, in their order.
         """
         sums = []
         small = self._small_sums(factors) | self._sums_of_products(factors)

@@ -14,14 +14,21 @@ from dataclasses import dataclass
 
 import torch
 
-# Products that are added in one chain, and numbers whose chains are added up before they join the rest: an addition
-# moves a sum by a unit in the last place at most, and short chains, made of short chains, have few of them.
-_CHAIN = 64
-_JOINED = 1024
+# Products that are added in one chain, and chains that are added up before they join the rest: an addition moves a sum
+# by a unit in the last place at most, and short chains, made of short chains, have few of them.
+CHAIN = 64
+_CHAINS_JOINED = 16
+# The same where as many positions as `_FEW_POSITIONS` at most are told for each picture: terms that have nothing to do
+# with each other are then at most 10 times as long as their sum, and half as many chains take less time.
+_LONG_CHAIN = 128
+_FEW_POSITIONS = 100
+# Squares that are added in float32.
+_SQUARES = 1024
 # Products of inner products that are in float32 at one time, so that they stay in the processor's cache.
 _BLOCK = 1 << 17
 # Positions from which on half of a matrix of inner products is taken once; of fewer, calls take longer than they save.
-_MANY_POSITIONS = 64
+_MANY_POSITIONS = 48
+_LANES = 16  # numbers that a processor multiplies at once: the half ends where these do
 # Further units in the last place: the product of two inner products, and the squares of errors.
 _BESIDES = 4
 # What `CLIP_MARGIN` forgives a squared norm.
@@ -104,12 +111,21 @@ def square_norms_together(layers: Sequence[InnerProducts]) -> torch.Tensor:
     return square_norms_of(inputs, grad_output, rounded=torch.cat(rounded)).view(-1, pictures)
 
 
-def gram(vectors: torch.Tensor) -> torch.Tensor:
+def chain_for(positions: int) -> int:
+    """How many products of two numbers are added in one chain, of layers that are linear on each position.
+
+    Args:
+        positions: Of a picture.
+    """
+    return _LONG_CHAIN if positions <= _FEW_POSITIONS else CHAIN
+
+
+def gram(vectors: torch.Tensor, *, chain: int = CHAIN) -> torch.Tensor:
     """Inner products of all pairs of positions: (B, T, d) → (B, T, T). `roundings` tells how exact they are."""
-    return _products(vectors, vectors)
+    return _products(vectors, vectors, chain)
 
 
-def lower_gram(vectors: torch.Tensor, *, doubled: bool = False) -> torch.Tensor:
+def lower_gram(vectors: torch.Tensor, *, doubled: bool = False, chain: int = CHAIN) -> torch.Tensor:
     """As `gram`, with zeros where a position of the first half is paired with one of the second.
 
     Each such pair stands below the diagonal as well, so that a quarter of the multiplications is saved. Of few
@@ -119,47 +135,56 @@ def lower_gram(vectors: torch.Tensor, *, doubled: bool = False) -> torch.Tensor:
         vectors: float32, (B, T, d).
         doubled: Whether a pair that stands there once counts twice, as one of two matrices has it whose product is
             added up.
+        chain: As `gram` takes it: products that are added in one.
 
     Returns:
         float32, (B, T, T).
     """
     positions = vectors.shape[1]
     if positions < _MANY_POSITIONS:
-        return gram(vectors)
-    half = (positions + 1) // 2
-    out = vectors.new_zeros(len(vectors), positions, positions)
-    out[:, :, :half] = _products(vectors, vectors[:, :half])
-    out[:, half:, half:] = _products(vectors[:, half:], vectors[:, half:])
+        return gram(vectors, chain=chain)
+    half = math.ceil(positions / 2 / _LANES) * _LANES
+    out = vectors.new_empty(len(vectors), positions, positions)
+    out[:, :half, half:] = 0.0
+    out[:, :, :half] = _products(vectors, vectors[:, :half], chain)
+    out[:, half:, half:] = _products(vectors[:, half:], vectors[:, half:], chain)
     if doubled:
         out[:, half:, :half] *= 2.0
     return out
 
 
-def _products(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+def _products(left: torch.Tensor, right: torch.Tensor, chain: int) -> torch.Tensor:
     """Inner products of positions: (B, T, d) and (B, S, d) → (B, T, S)."""
-    first, *others = zip(left.split(_JOINED, dim=2), right.split(_JOINED, dim=2), strict=True)
-    total = _joined(*first)
+    joined, across = chain * _CHAINS_JOINED, right.transpose(1, 2)
+    if left.shape[2] <= joined:
+        return _joined(left, across, chain)
+    first, *others = zip(left.split(joined, dim=2), across.split(joined, dim=1), strict=True)
+    total = _joined(*first, chain)
     for parts in others:
-        total += _joined(*parts)
+        total += _joined(*parts, chain)
     return total
 
 
-def _joined(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-    first, *others = zip(left.split(_CHAIN, dim=2), right.split(_CHAIN, dim=2), strict=True)
-    total = torch.bmm(first[0], first[1].transpose(1, 2))
+def _joined(left: torch.Tensor, right: torch.Tensor, chain: int) -> torch.Tensor:
+    first, *others = zip(left.split(chain, dim=2), right.split(chain, dim=1), strict=True)
+    total = torch.bmm(*first)
     for one, other in others:
-        total.baddbmm_(one, other.transpose(1, 2))
+        total.baddbmm_(one, other)
     return total
 
 
-def roundings(width: int) -> int:
+def roundings(width: int, chain: int = CHAIN) -> int:
     """How far an inner product that `gram` takes of `width` numbers can be off, whatever the numbers are.
+
+    Args:
+        width: Numbers of a position.
+        chain: As `gram` was given it.
 
     Returns:
         Units in the last place of the product of both vectors' lengths.
     """
-    joined = min(width, _JOINED)
-    return min(joined, _CHAIN) + math.ceil(joined / _CHAIN) + math.ceil(width / _JOINED) - 2
+    joined = min(width, chain * _CHAINS_JOINED)
+    return min(joined, chain) + math.ceil(joined / chain) + math.ceil(width / (chain * _CHAINS_JOINED)) - 2
 
 
 def square_norms_of(inputs: torch.Tensor, grad_output: torch.Tensor, *, rounded: int | torch.Tensor) -> torch.Tensor:
@@ -207,7 +232,7 @@ def square_lengths(rows: torch.Tensor) -> torch.Tensor:
     """
     rows = rows.flatten(1)
     total = rows.new_full((len(rows),), rows.shape[1] * _LOST_OF_A_SQUARE, dtype=torch.float64)
-    for part in rows.split(_JOINED, dim=1):  # squares do not cancel: of so many, additions take 2^-14 at most
+    for part in rows.split(_SQUARES, dim=1):  # squares do not cancel: of so many, additions take 2^-14 at most
         total += torch.linalg.vector_norm(part, dim=1).to(torch.float64).square_()
     return total
 

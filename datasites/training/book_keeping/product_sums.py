@@ -12,6 +12,7 @@ from datasites.training.book_keeping.gram import (
     MOST_CANCELLATION,
     GhostNorms,
     InnerProducts,
+    chain_for,
     lower_gram,
     roundings,
     square_lengths,
@@ -27,17 +28,14 @@ from datasites.training.dp_sgd.weighted_sums import (
     square_norms,
 )
 
-# Additions in one product times the length, in bounds C, that what is added up can have on the way: rounding in
-# float32 then moves it by at most 2^-23 of this, 0.0026 C. See docs/explanation-floating-point.md.
+# Additions in one product times the length, in bounds C, of what is added up on the way: rounding in float32 then
+# moves it by at most 2^-23 of this, 0.0026 C (docs/explanation-floating-point.md).
 _MOST_ROUNDING = 21_000
-# Above this many positions, one picture alone would take more.
-MOST_POSITIONS = 1024
-# Numbers of a layer's inputs and outputs up to which they are put beside other layers': a call on so few takes longer
-# than its work.
+MOST_POSITIONS = 1024  # above, one picture alone would take more
+# Numbers of a layer's inputs and outputs up to which they are put beside other layers': calls would take longer.
 _FEW = 1 << 17
 _AT_ONCE = 1 << 18  # numbers of inputs that are multiplied in one go: they stay in the processor's cache
-# Of inputs; up to so many, oneDNN's weight gradient of a group for each picture takes two to three times as long as to
-# copy the patches and multiply matrices.
+# Of inputs; up to so many, oneDNN's gradients of a group for each picture take twice as long as copies and products.
 MOST_CHANNELS = 4
 # Positions up to which a product for each tap takes half of the time of oneDNN's weight gradient, at two of them a
 # fifth, and the channels on either side from which it does: of fewer, copies take longer than products.
@@ -75,7 +73,7 @@ def sum_of_products(
         product: Takes rows of both, and returns float32, the sum of their products.
 
     Returns:
-        float64.
+        float64, or float32 where it was added up in that.
     """
     pictures, together, start = len(factors), pictures_together(positions), 0
     views, total, parts = len(grad_output) // pictures, JoinedParts(together), math.ceil(pictures / together)
@@ -201,8 +199,10 @@ class SumOfOuterProducts(GhostNorms):
         """See `GhostNorms.inner_products`."""
         if self._inputs.shape[1] == 1:  # a single product is as long as its factors' lengths say
             return None
-        rounded = roundings(self._inputs.shape[2]) + roundings(self._grad_output.shape[2])
-        return InnerProducts(lower_gram(self._inputs), lower_gram(self._grad_output, doubled=True), rounded)
+        chain = chain_for(self._inputs.shape[1])
+        rounded = roundings(self._inputs.shape[2], chain) + roundings(self._grad_output.shape[2], chain)
+        grad_output = lower_gram(self._grad_output, doubled=True, chain=chain)
+        return InnerProducts(lower_gram(self._inputs, chain=chain), grad_output, rounded)
 
     def square_norms(self) -> torch.Tensor:
         """See `PerSampleGradient.square_norms`."""

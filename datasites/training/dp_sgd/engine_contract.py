@@ -48,7 +48,8 @@ class ClippedGradients(Protocol):
             counted: bool, (B,), which places hold a picture that counts; None: all.
 
         Returns:
-            float64, one tensor for each parameter that is trained, in the order of `model.parameters()`.
+            float64, or float32 where that holds the same number, so that whoever adds to it makes it float64 before;
+            one tensor for each parameter that is trained, in the order of `model.parameters()`.
         """
 
     def norms_and_sum(
@@ -62,7 +63,7 @@ class ClippedGradients(Protocol):
             counted: Likewise; norms are of all pictures.
 
         Returns:
-            Norms, float64, (B,), and the sums, float64, one of each trained parameter's shape.
+            Norms, float64, (B,), and the sums, as `clipped_sum` returns them.
         """
 
     def norms(self, images: Inputs, labels: torch.Tensor, views: int = 1) -> torch.Tensor:

@@ -18,7 +18,7 @@ from datasites.training.dp_sgd.memory import pictures_that_fit, room_for_batches
 from datasites.training.dp_sgd.noise import NoisyOptimizer
 from datasites.training.dp_sgd.self_check import check_places, made_up_batch, make_up_weights
 from datasites.training.dp_sgd.step_engine import StepEngine
-from datasites.training.dp_sgd.step_sums import CalledSums, RecordedSums, StepSums
+from datasites.training.dp_sgd.step_sums import CalledSums, RecordedSums, StepSums, in_float64
 from datasites.training.gpu.step import Recorder
 from datasites.training.pictures.reports import empty_inputs
 from datasites.training.pictures.side_stream import GraphBesideThreads
@@ -85,7 +85,9 @@ class PrivateStep:
         Raises:
             OutOfMemory: Memory no longer holds what it held before the round: nothing is made smaller now.
         """
-        sums = self.process_group.reduce(self.sums(batches))
+        sums = self.sums(batches)
+        if self.process_group.size > 1:
+            sums = self.process_group.reduce(in_float64(sums))
         if self.process_group.is_first:
             self.optimizer.step_with(sums)
         self.process_group.broadcast(self.model)

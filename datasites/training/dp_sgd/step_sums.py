@@ -14,7 +14,7 @@ from datasites.training.gpu.step import Recorder
 _ORDER = 2.0**-40
 
 StepSums = Callable[[Iterable[Batch]], list[torch.Tensor]]
-"""Adds up the batches' clipped sums: float64, one of each trained parameter's shape."""
+"""Adds up the batches' clipped sums, one of each trained parameter's shape: float64, or one batch's as they are."""
 
 
 class CalledSums:
@@ -28,12 +28,17 @@ class CalledSums:
         self.engine = engine
 
     def __call__(self, batches: Iterable[Batch]) -> list[torch.Tensor]:
-        """Returns the sums, float64, one of each trained parameter's shape."""
+        """Returns the sums, one of each trained parameter's shape: of several batches float64."""
         sums: list[torch.Tensor] = []
         for batch in batches:
             parts = self.engine.clipped_sum(batch)
-            sums = [total.add_(part) for total, part in zip(sums, parts, strict=True)] if sums else parts
+            sums = [total.add_(part) for total, part in zip(in_float64(sums), parts, strict=True)] if sums else parts
         return sums
+
+
+def in_float64(sums: list[torch.Tensor]) -> list[torch.Tensor]:
+    """The same numbers, of any shapes, in float64: to add others to."""
+    return [part.to(torch.float64) for part in sums]
 
 
 class RecordedSums:

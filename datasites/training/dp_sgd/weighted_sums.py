@@ -172,14 +172,15 @@ class JoinedParts:
         if self._number % self._most:
             self._joined.add_(part)
         else:
-            self._total, self._joined = self.sum(), part
+            self._total, self._joined = self.sum().to(torch.float64, memory_format=torch.contiguous_format), part
         self._number += 1
 
     def sum(self) -> torch.Tensor:
-        """Returns what was added, in its shape, float64, contiguous; without a part, a zero."""
-        if self._number > self._most:
-            return self._total.add_(self._joined)
-        return self._joined.to(torch.float64, copy=True, memory_format=torch.contiguous_format)
+        """Returns what was added, in its shape, contiguous; without a part, a zero.
+
+        It is float64 where that was needed; what was joined in float32 stays that, to the last bit the same number.
+        """
+        return self._total.add_(self._joined) if self._number > self._most else self._joined.contiguous()
 
 
 def _has_kernels(rows: torch.Tensor) -> bool:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+from unittest.mock import Mock
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +13,7 @@ from torch import nn
 from datasites.training.book_keeping import BookKeeping
 from datasites.training.dp_sgd.loader import Batch
 from datasites.training.dp_sgd.noise import NoisyOptimizer
-from datasites.training.dp_sgd.private_step import recorder_on
+from datasites.training.dp_sgd.private_step import PrivateStep, recorder_on
 from datasites.training.dp_sgd.step_engine import StepEngine
 from datasites.training.dp_sgd.step_sums import CalledSums, RecordedSums
 from datasites.training.gpu.step import Recorder
@@ -68,7 +71,22 @@ def engine():
 
 
 def same(sums, others):
-    return all(torch.equal(*pair) for pair in zip(sums, others, strict=True))
+    return all(torch.equal(one.double(), other.double()) for one, other in zip(sums, others, strict=True))
+
+
+def test_sums_of_several_batches_are_added_in_float64_and_so_are_those_of_several_processes(engine):
+    """A batch's sum may be float32: what is added to it, from another batch or process, must not round in that."""
+    batches = [batch_of(6, number) for number in range(3)]
+    parts = [engine.clipped_sum(batch) for batch in batches]
+    assert torch.float32 in {part.dtype for part in parts[0]}
+    exact = [sum(part.double() for part in one) for one in zip(*parts, strict=True)]
+    sums = CalledSums(engine)(batches)
+    assert {part.dtype for part in sums} == {torch.float64} and same(sums, exact)
+    given: list[torch.Tensor] = []
+    others: Any = Mock(size=2, is_first=False, reduce=given.extend)
+    step = PrivateStep(Mock(), CalledSums(engine), Mock(), Mock(), Mock(), others)
+    step.take(batches[:1])
+    assert {part.dtype for part in given} == {torch.float64} and same(given, parts[0])
 
 
 def test_recorded_sums_are_those_of_the_engine_in_each_step(engine):
