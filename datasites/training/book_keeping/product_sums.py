@@ -53,8 +53,9 @@ def pictures_together(positions: int) -> int:
     """
     if positions == 1:
         return TOGETHER
-    many = range(1, TOGETHER + 1)
-    return max([n for n in many if positions * n * (n + 1 + MOST_CANCELLATION // 2) <= _MOST_ROUNDING], default=1)
+    part = 1 + MOST_CANCELLATION // 2  # what some of a picture's terms are together, in bounds, and a half besides
+    on_the_way = {n: min(n + part, max(n / 2 + part, 2 * part - 0.5)) for n in range(1, TOGETHER + 1)}
+    return max([n for n, length in on_the_way.items() if positions * n * length <= _MOST_ROUNDING], default=1)
 
 
 def sum_of_products(
@@ -92,10 +93,7 @@ def sum_of_products(
 
 
 def copying_is_better(shape: Sequence[int]) -> bool:
-    """Whether `products_with_patches` is the quicker way for a weight, (O, C, *kernel), of one group.
-
-    The patches are then not many times as large as the outputs.
-    """
+    """Whether `products_with_patches` is quicker for a weight, (O, C, *kernel), of one group: its patches are small."""
     few = len(shape) == 4 and shape[1] <= MOST_CHANNELS
     return few and math.prod(shape[1:]) <= _MOST_COPIED * shape[0]
 
