@@ -20,6 +20,7 @@ from researcher.captures.translated import (
 from researcher.captures.writer import Operand, Ref, spelled
 
 _MASKED = -1e4
+UNEVEN = "its factor makes no whole number of pixels, and so shifts them. Give it a size instead"
 
 
 def _conv2d(call: Call) -> Ref:
@@ -213,9 +214,7 @@ def _to_size(operator: str) -> Translate:
         if any(
             size * factor != new for size, new, factor in zip(value.shape[2:], call.like[0][2:], factors, strict=False)
         ):
-            raise Untranslatable(
-                "its factor makes no whole number of pixels, and so shifts them. Give it a size instead"
-            )
+            raise Untranslatable(UNEVEN)
         return call.add(operator, value, size=call.like[0][-2:], **settings)
 
     return translate

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 
+from datasites.training.graphs.halves import halved, is_plain
 from policies.graphs.graph import Constant
 from policies.graphs.proof import ProvedNode
 
@@ -109,7 +110,17 @@ def _max_pool2d(a: Attributes, inputs: tuple[torch.Tensor, ...]) -> torch.Tensor
 
 
 def _average_pool2d(a: Attributes, inputs: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    if (*a["kernel"], *a["stride"], *a["padding"]) == (2, 2, 2, 2, 0, 0):
+        found = halved(inputs[0])
+        if found is not None:
+            return found
     return F.avg_pool2d(inputs[0], a["kernel"], a["stride"], a["padding"], a["ceil"], a["count_padding"])
+
+
+def _adaptive_average_pool2d(a: Attributes, inputs: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    if is_plain(inputs[0]) and inputs[0].shape[2:] == tuple(2 * size for size in a["size"]):  # a quicker kernel
+        return F.avg_pool2d(inputs[0], 2)
+    return F.adaptive_avg_pool2d(inputs[0], a["size"])
 
 
 def _resize_nearest(a: Attributes, inputs: tuple[torch.Tensor, ...]) -> torch.Tensor:
@@ -142,7 +153,7 @@ def _before(axis: int) -> tuple[slice, ...]:
 
 FUNCTIONS: dict[str, Function] = {
     "absolute": _each(torch.abs),
-    "adaptive_average_pool2d": lambda a, inputs: F.adaptive_avg_pool2d(inputs[0], a["size"]),
+    "adaptive_average_pool2d": _adaptive_average_pool2d,
     "add": _each(torch.add),
     "affine": _affine,
     "at_least": _compared(torch.ge),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from contextlib import AbstractContextManager
-from typing import Any
 
 import torch
 from torch import nn
+
+from datasites.training.graphs.halves import halved, is_plain, unwatched
 
 
 def group_norm(channels: int, most: int) -> nn.GroupNorm:
@@ -45,8 +45,7 @@ def with_first_convolution(old: nn.Conv2d, channels: int, *, small: bool) -> nn.
 class HalvingPool(nn.AvgPool2d):
     """Means over squares of two by two pixels, to the last bit torch's, in a third to two thirds of its time.
 
-    torch's kernel for a processor visits pixels one by one; here whole lines are added. Where nothing is trained, on
-    another device, in another precision or with channels side by side, it is torch's.
+    Where nothing is trained, on another device, in another precision or with channels side by side, it is torch's.
     """
 
     def __init__(self) -> None:
@@ -54,12 +53,8 @@ class HalvingPool(nn.AvgPool2d):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """(B, C, H, W) → (B, C, H / 2, W / 2), rounded down."""
-        with unwatched():
-            trains = self.training and torch.is_grad_enabled()
-            even = trains and is_plain(input) and not any(size % 2 for size in input.shape[2:])
-            if even:
-                return _Halved.apply(input)
-        return super().forward(input)
+        found = halved(input) if self.training else None
+        return super().forward(input) if found is None else found
 
 
 class PoolTo(nn.AdaptiveAvgPool2d):
@@ -76,35 +71,3 @@ class PoolTo(nn.AdaptiveAvgPool2d):
         if twice:
             return nn.functional.avg_pool2d(input, 2)
         return super().forward(input)
-
-
-def unwatched() -> AbstractContextManager[object]:
-    """What is done without parameters, in several small steps, is shown to nobody who follows what they are used for.
-
-    To be shown each step costs more than the step of a small model.
-    """
-    return torch._C.DisableTorchFunction()
-
-
-def is_plain(pictures: torch.Tensor) -> bool:
-    """Whether maps are numbers of a processor, float32, (B, C, H, W), line by line; not a stand-in without numbers."""
-    of_processor = type(pictures) is torch.Tensor and pictures.device.type == "cpu"
-    return of_processor and pictures.dtype == torch.float32 and pictures.dim() == 4 and pictures.is_contiguous()
-
-
-class _Halved(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, pictures: torch.Tensor) -> torch.Tensor:
-        ctx.shape = pictures.shape
-        *first, height, width = pictures.shape
-        upper, lower = pictures.view(-1, height // 2, 2, width // 2, 2).unbind(2)
-        (a, b), (c, d) = upper.unbind(3), lower.unbind(3)
-        # In the order in which torch's kernel adds; a quarter is exact.
-        return torch.add(a, b).add_(c).add_(d).mul_(0.25).view(*first, height // 2, width // 2)
-
-    @staticmethod
-    def backward(ctx: Any, grad_output: torch.Tensor) -> torch.Tensor:
-        height, width = ctx.shape[2:]
-        lines = (grad_output * 0.25).reshape(-1, height // 2, 1, width // 2, 1).expand(-1, -1, -1, -1, 2)
-        doubled = lines.reshape(-1, height // 2, 1, width).expand(-1, -1, 2, -1)
-        return doubled.reshape(ctx.shape)

@@ -14,6 +14,7 @@ from researcher.captures.composed.products import PRODUCTS
 from researcher.captures.composed.recurrent import RECURRENT
 from researcher.captures.composed.rows import FILLED
 from researcher.captures.composed.tables import TABLES
+from researcher.captures.composed.volumes import VOLUMES
 from researcher.captures.composed.windows import WINDOWS
 from researcher.captures.copy_translations import COPIES
 from researcher.captures.layer_translations import LAYERS
@@ -23,7 +24,7 @@ from researcher.captures.translated import Translate
 
 TRANSLATIONS: dict[str, Translate] = {
     **NUMBERS, **FUNCTIONS, **LAYERS, **PRODUCTS, **MOVES, **COPIES, **WINDOWS, **PARTS, **FILLED, **RECURRENT,
-    **COMPARED, **CHOSEN, **BOUNDED, **RANKED, **PICKED, **WRITTEN, **TABLES, **FURTHER,
+    **COMPARED, **CHOSEN, **BOUNDED, **RANKED, **PICKED, **WRITTEN, **TABLES, **FURTHER, **VOLUMES,
 }  # fmt: skip
 COMPOSED = {
     *FURTHER,
@@ -36,6 +37,7 @@ COMPOSED = {
     *PARTS,
     *RECURRENT,
     *TABLES,
+    *VOLUMES,
     "bilinear",
     "einsum",
     "tensordot",

@@ -11,8 +11,6 @@ _PLACES = "how much it gives depends on the numbers in a picture. Choose with to
 _MATRICES = "it takes matrices apart, which has no rule. Use products of matrices, or a norm"
 ADVICE: dict[str, str] = {
     "batch_norm": "it mixes the pictures of a batch. Use GroupNorm",
-    "conv3d": "it has no rule: a picture has no depth. Use Conv2d",
-    "conv_transpose3d": "it has no rule: a picture has no depth. Use ConvTranspose2d",
     "copy": "it writes into a part of a value. Put the parts together with torch.cat, or use torch.where with a mask",
     "empty": _UNFILLED,
     "new_empty": _UNFILLED,

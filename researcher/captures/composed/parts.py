@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from researcher.captures.layer_translations import LAYERS, padded, scaled
 from researcher.captures.translated import Call, Like, Translate, pair, shape_of
@@ -15,18 +16,40 @@ def _in_parts(value: Ref) -> bool:
 
 
 def _convolution(call: Call) -> Ref:
-    """A picture's maps below each other, with so many zeros between that no window sees two; what does is cut off."""
+    """A picture's maps below each other."""
     if not _in_parts(call.value("input")):
         return _plain("conv2d", call)
     weight, padding = call.value("weight"), call.plain("padding")
     value, stride, dilation = call.value("input"), pair(call.plain("stride")), pair(call.plain("dilation"))
     if isinstance(padding, str):
         value, padding = padded(call, value, weight, dilation, padding)
-    (count, channels, height, width), (above, beside) = value.shape, pair(padding)
+    settings = {"stride": stride, "padding": pair(padding), "dilation": dilation, "groups": call.plain("groups")}
+    turned = _turned(call, _shaped(call, value, ([1, *value.shape], 0)))
+    made = convolved_below_each_other(call, turned, weight, call.like[0][2:], settings)
+    return _shaped(call, _turned(call, made), call.like)
+
+
+def convolved_below_each_other(
+    call: Call, turned: Ref, weight: Ref, size: Sequence[int], settings: Mapping[str, Any]
+) -> Ref:
+    """A convolution of a picture's maps, below each other with so many zeros between that no window sees two.
+
+    What sees two is cut off.
+
+    Args:
+        call: Whose bias is added.
+        turned: The maps, (B, channels, count, height, width).
+        weight: (outputs, channels / groups, kernel's height, its width).
+        size: Height and width of what each map gives.
+        settings: Stride, padding, dilation, each of two numbers, and groups.
+
+    Returns:
+        (B, outputs, count, *size).
+    """
+    _, channels, count, height, width = turned.shape
+    stride, dilation, (above, beside) = settings["stride"], settings["dilation"], settings["padding"]
     reach = dilation[0] * (weight.shape[2] - 1)
     rows = -(-(height + 2 * above) // stride[0]) * stride[0]  # of a map, a whole number of steps
-    apart = _shaped(call, value, ([1, count, channels, height, width], 0))
-    turned = _turned(call, apart)
     wide = [1, channels, count, rows, width + 2 * beside]
     before, after = [0, 0, 0, above, beside], [0, 0, 0, rows - height - above, beside]
     value = call.add("pad", turned, like=(wide, 0), before=before, after=after, number=0.0)
@@ -34,16 +57,15 @@ def _convolution(call: Call) -> Ref:
     if reach:
         like = [1, channels, count * rows + reach, wide[4]], 0
         value = call.add("pad", value, like=like, before=[0] * 4, after=[0, 0, reach, 0], number=0.0)
-    _, outputs, out_height, out_width = call.like[0]
+    (out_height, out_width), outputs = size, weight.shape[0]
     inputs = [value, weight, *([] if call.arguments["bias"] is None else [call.value("bias")])]
-    settings = {"stride": stride, "padding": [0, 0], "dilation": dilation, "groups": call.plain("groups")}
-    steps = rows // stride[0]
-    made = call.add("conv2d", *inputs, like=([1, outputs, count * steps, out_width], 0), **settings)
+    steps, own = rows // stride[0], {**settings, "padding": [0, 0]}
+    made = call.add("conv2d", *inputs, like=([1, outputs, count * steps, out_width], 0), **own)
     made = _shaped(call, made, ([1, outputs, count, steps, out_width], 0))
     if out_height != steps:
         like = [1, outputs, count, out_height, out_width], 0
         made = call.add("slice", made, like=like, axis=3, start=0, stop=out_height, step=1)
-    return _shaped(call, _turned(call, made), call.like)
+    return made
 
 
 def _turned(call: Call, value: Ref) -> Ref:

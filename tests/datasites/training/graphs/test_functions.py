@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from datasites.training.graphs.functions import FUNCTIONS
 
@@ -268,3 +269,40 @@ def test_an_operator_computes_what_it_says(
 
 def test_every_function_is_among_them() -> None:
     assert {operator for operator, *_ in CASES} == set(FUNCTIONS)
+
+
+POOLS: list[tuple[str, dict[str, Any], tuple[int, int], str, Callable[[Numbers], Numbers]]] = [
+    ("average_pool2d", {"kernel": (2, 2), "stride": (2, 2), "padding": (0, 0)}, (8, 6), "Halved", nn.AvgPool2d(2)),
+    ("average_pool2d", {"kernel": (2, 2), "stride": (2, 2), "padding": (0, 0)}, (8, 5), "AvgPool", nn.AvgPool2d(2)),
+    (
+        "average_pool2d",
+        {"kernel": (2, 2), "stride": (1, 2), "padding": (0, 0)},
+        (8, 6),
+        "AvgPool",
+        nn.AvgPool2d(2, (1, 2)),
+    ),
+    (
+        "average_pool2d",
+        {"kernel": (2, 2), "stride": (2, 2), "padding": (1, 0)},
+        (8, 6),
+        "AvgPool",
+        nn.AvgPool2d(2, 2, (1, 0)),
+    ),
+    ("adaptive_average_pool2d", {"size": (4, 3)}, (8, 6), "AvgPool2D", nn.AdaptiveAvgPool2d((4, 3))),
+    ("adaptive_average_pool2d", {"size": (4, 3)}, (8, 7), "Adaptive", nn.AdaptiveAvgPool2d((4, 3))),
+]
+
+
+@pytest.mark.parametrize(("operator", "attributes", "size", "kernel", "pool"), POOLS)
+def test_a_pool_of_halves_is_quick_and_has_torchs_bits_both_ways(
+    operator: str, attributes: dict[str, Any], size: tuple[int, int], kernel: str, pool: Callable[[Numbers], Numbers]
+) -> None:
+    settings = {"ceil": False, "count_padding": True, **attributes}
+    pictures = torch.randn(3, 5, *size, generator=torch.Generator().manual_seed(6)).requires_grad_()
+    quick, plain = FUNCTIONS[operator](settings, (pictures,)), pool(pictures)
+    made_by = quick.grad_fn
+    assert made_by is not None and kernel in made_by.name()
+    assert torch.equal(quick, plain)
+    gradient = torch.randn_like(plain)
+    found, expected = (torch.autograd.grad(one, pictures, gradient)[0] for one in (quick, plain))
+    assert torch.equal(found, expected)
