@@ -30,9 +30,11 @@ _VIEWS = (
     "; pictures are neither joined nor parted along their axis: give a network each view by itself, or put views "
     "beside each other with torch.stack((a, b), 1).flatten(0, 1)"
 )
+_BOXES = "; boxes that are the same for all pictures: cut the maps with slices and pool them, or use F.grid_sample"
 _HINTS = {
     "cdist": "; torch.cdist(a, b) is (a[:, None] - b).square().sum(-1).sqrt()",
     **dict.fromkeys(("chunk(", "split("), _VIEWS),
+    **dict.fromkeys(("roi_align(", "roi_pool("), _BOXES),
 }
 
 

@@ -227,6 +227,7 @@ _OF_PICTURES = (
 )
 _SHAPES = ("_unsafe_view", "flatten", "reshape", "reshape_as", "squeeze", "unflatten", "unsqueeze", "view", "view_as")
 MOVES: dict[str, Translate] = {
+    "adjoint": _turned,
     **dict.fromkeys(_SHAPES, _reshape),
     "broadcast_tensors": _broadcast,
     "cat": _cat,
@@ -238,6 +239,7 @@ MOVES: dict[str, Translate] = {
     "flip": _flip,
     "index": _index,
     "index_select": _index_select,
+    "mH": _turned,
     "mT": _turned,
     "moveaxis": _movedim,
     "movedim": _movedim,

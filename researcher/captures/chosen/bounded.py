@@ -5,9 +5,12 @@ from __future__ import annotations
 import torch
 
 from researcher.captures.composed.compared import compared, opposite
+from researcher.captures.composed.products import joined_so_far
 from researcher.captures.number_translations import NUMBERS
-from researcher.captures.translated import Call, Translate, shape_of
+from researcher.captures.translated import WHERE_THE_LARGEST_IS, Call, Translate, Untold, shape_of
 from researcher.captures.writer import Operand, Ref
+
+_FAR = 1e30
 
 
 def _softplus(call: Call) -> Ref:
@@ -95,14 +98,41 @@ def _greater_number(turned: bool) -> Translate:
     return translate
 
 
+def _exponentials_so_far(call: Call) -> Ref:
+    """log of the sums of exponentials along an axis so far, which no large number overflows."""
+    value = call.value("self")
+    like = shape_of(value)
+
+    def join(one: Ref, before: Ref) -> Ref:
+        apart = call.add("absolute", call.add("subtract", one, before, like=like), like=like)
+        more = call.add("softplus", call.affine(apart, -1, 0, like=like), like=like)
+        return call.add("add", call.add("maximum", one, before, like=like), more, like=like)
+
+    return joined_so_far(call, value, -_FAR, join)
+
+
+def _furthest_so_far(operator: str, none: float) -> Translate:
+    """The largest or smallest number along an axis so far."""
+
+    def translate(call: Call) -> Operand:
+        value, like = call.value("self"), call.parts[0]
+        found = joined_so_far(call, value, none, lambda one, before: call.add(operator, one, before, like=like))
+        return [found, Untold(WHERE_THE_LARGEST_IS)]
+
+    return translate
+
+
 BOUNDED: dict[str, Translate] = {
     **dict.fromkeys(("clamp", "clamp_max", "clamp_min", "clip"), _bounded),
+    "cummax": _furthest_so_far("maximum", -_FAR),
+    "cummin": _furthest_so_far("minimum", _FAR),
     "fmax": _greater_number(turned=False),
     "fmin": _greater_number(turned=True),
     "heaviside": _step,
     "isfinite": _finite,
     "isinf": _infinite,
     "leaky_relu": _leaky,
+    "logcumsumexp": _exponentials_so_far,
     "nan_to_num": _made_finite,
     "softplus": _softplus,
 }

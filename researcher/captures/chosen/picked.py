@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 
 from researcher.captures.chosen.ranked import FAR, along, numbered, shaped, turned
 from researcher.captures.composed.compared import compared, filling
+from researcher.captures.composed.rows import spread
 from researcher.captures.layer_translations import LAYERS
 from researcher.captures.move_translations import MOVES
-from researcher.captures.translated import Call, Later, Like, Translate, Untranslatable, pair, shape_of
+from researcher.captures.translated import Call, Later, Like, Repeated, Translate, Untranslatable, pair, shape_of
 from researcher.captures.writer import Operand, Ref
 
 _TWICE = "its index may name a place twice. Give it places of topk, sort or argmax, or use scatter_add"
@@ -23,9 +25,8 @@ _WINDOWS = (
 _FIRST = "it is given no batch of maps. Give it four axes, the pictures first"
 
 
-def _index(call: Call, value: Ref) -> tuple[Ref, int]:
-    """A value of places, and the axis along which they are places."""
-    index = call.writer.read(call.floats("index"))
+def _index(call: Call, value: Ref, index: Ref) -> int:
+    """The axis along which an index names places."""
     axis = call.axis(call.plain("dim"), value)
     if axis == value.batch or axis == index.batch:
         raise Untranslatable("it picks by index over the pictures. Each picture must be treated alike")
@@ -34,18 +35,44 @@ def _index(call: Call, value: Ref) -> tuple[Ref, int]:
         one != other for number, (one, other) in enumerate(zip(index.shape, value.shape, strict=True)) if number != axis
     ):
         raise Untranslatable(_SIZES)
-    return index, axis
+    return axis
 
 
 def _gather(call: Call) -> Ref:
     """At each place of an index the number that it names along an axis."""
-    value = call.writer.read(call.floats("self"))
-    index, axis = _index(call, value)
+    value, given = call.writer.read(call.floats("self")), call.arguments["index"]
+    if isinstance(given, Repeated):
+        axis = call.axis(call.plain("dim"), value)
+        if axis != value.batch and (along_one := _along_one(given.one, axis)) is not None:
+            return _taken(call, value, along_one, axis)
+        given = spread(call.writer, replace(given, one=given.one.float()))
+    index = given if isinstance(given, Ref) else call.writer.read(call.floats("index"))
+    axis = _index(call, value, index)
     size, last = value.shape[axis], len(value.shape)
     wide: Like = [*index.shape, size], index.batch
     named = compared(call, along(call, index), numbered(last, size, last + 1), "equal", wide)
     chosen = call.add("choose", named, turned(call, value, axis), torch.zeros(()), like=wide)
     return call.add("sum", chosen, like=shape_of(index), axes=[last], keep=False)
+
+
+def _along_one(index: torch.Tensor, axis: int) -> torch.Tensor | None:
+    """An index along its axis, where it is the same at all places of the others."""
+    first = index.movedim(axis, 0).reshape(index.shape[axis], -1)
+    return first[:, 0] if bool((first == first[:, :1]).all()) else None
+
+
+def _taken(call: Call, value: Ref, index: torch.Tensor, axis: int) -> Ref:
+    """Numbers at the same places for all pictures, and, of other axes, as many as are asked for."""
+    shape, batch = call.like
+    for other, size in enumerate(shape):
+        if other not in (axis, value.batch) and size != value.shape[other]:
+            like = [size if one == other else own for one, own in enumerate(value.shape)], value.batch
+            value = call.add("slice", value, like=like, axis=other, start=0, stop=size, step=1)
+    if batch != value.batch or [n for a, n in enumerate(shape) if a != axis] != [
+        n for a, n in enumerate(value.shape) if a != axis
+    ]:
+        raise Untranslatable(_SIZES)
+    return call.add("take", value, index, axis=axis)
 
 
 def _scattered(added: bool) -> Translate:
@@ -55,7 +82,8 @@ def _scattered(added: bool) -> Translate:
         value = call.writer.read(call.floats("self"))
         if call.arguments.get("reduce") is not None:
             raise Untranslatable("it joins numbers in a way of its own. Use scatter or scatter_add")
-        index, axis = _index(call, value)
+        index = call.writer.read(call.floats("index"))
+        axis = _index(call, value, index)
         size, last, source = index.shape[axis], len(value.shape), call.arguments.get("src")
         if not (added or size == 1 or index.distinct == axis or source is None):
             raise Untranslatable(_TWICE)

@@ -18,9 +18,9 @@ from researcher.captures.translated import Call, Like, Repeated, Translate, Untr
 from researcher.captures.writer import Operand, Pair, Ref, Writer, spelled
 
 VIEWS = {
-    "alias", "alpha_dropout", "broadcast_tensors", "chunk", "contiguous", "detach", "detach_", "diagonal",
+    "adjoint",    "alias", "alpha_dropout", "broadcast_tensors", "chunk", "contiguous", "detach", "detach_", "diagonal",
     "dropout", "einsum", "expand", "expand_as", "feature_alpha_dropout", "feature_dropout", "flatten", "moveaxis",
-    "movedim", "mT", "narrow", "numpy_T", "permute", "reshape", "reshape_as", "select", "slice", "split",
+    "movedim", "mH", "mT", "narrow", "numpy_T", "permute", "reshape", "reshape_as", "select", "slice", "split",
     "split_with_sizes", "squeeze", "swapaxes", "swapdims", "t", "tensor_split", "to", "transpose", "type_as",
     "unbind", "unflatten", "unfold", "unsqueeze", "view", "view_as", "_conj", "imag", "real", "view_as_complex",
     "view_as_real",

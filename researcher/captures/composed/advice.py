@@ -8,7 +8,13 @@ _UNFILLED = (
 _FOURIER = "it has no rule. Use torch.fft.fft, rfft or their inverses along an axis of a picture"
 _SORTED = "it has no rule. Use sort, topk, median or quantile"
 _PLACES = "how much it gives depends on the numbers in a picture. Choose with torch.where, or weigh"
-_MATRICES = "it takes matrices apart, which has no rule. Use products of matrices, or a norm"
+_MATRICES = (
+    "it takes matrices apart, which has no rule. Use products of matrices or a norm; small ones "
+    "may have torch.linalg.inv, solve and cholesky"
+)
+_ORTHOGONAL = (
+    "it makes a weight orthogonal, which has no rule. Use parametrizations.orthogonal(..., orthogonal_map='cayley')"
+)
 ADVICE: dict[str, str] = {
     "batch_norm": "it mixes the pictures of a batch. Use GroupNorm",
     "copy": "it writes into a part of a value. Put the parts together with torch.cat, or use torch.where with a mask",
@@ -20,16 +26,37 @@ ADVICE: dict[str, str] = {
     "searchsorted": "it has no rule. Use torch.bucketize, with bounds that are the same for all",
     **dict.fromkeys(("masked_select", "nonzero", "masked_scatter", "_unique2", "unique_dim"), _PLACES),
     **dict.fromkeys(
-        ("linalg_det", "linalg_inv", "linalg_inv_ex", "linalg_svdvals", "linalg_svd", "linalg_qr"), _MATRICES
+        (
+            *(
+                "linalg_inv_ex",
+                "linalg_cholesky_ex",
+                "linalg_solve_ex",
+                "cholesky_solve",
+                "cholesky_inverse",
+                "lu_solve",
+            ),
+            *("linalg_svdvals", "linalg_svd", "svd", "linalg_qr", "qr", "linalg_eigh", "linalg_eigvalsh", "linalg_eig"),
+            *(
+                "linalg_eigvals",
+                "linalg_lu",
+                "linalg_lu_factor",
+                "linalg_lstsq",
+                "linalg_pinv",
+                "pinverse",
+                "linalg_matrix_rank",
+                "linalg_matrix_norm",
+                "linalg_cond",
+                "geqrf",
+                "ormqr",
+            ),
+        ),
+        _MATRICES,
     ),
-    **dict.fromkeys(("linalg_eigh", "linalg_eigvalsh", "linalg_cholesky", "linalg_solve", "inverse", "det"), _MATRICES),
-    "linalg_householder_product": "it makes a weight orthogonal, which has no rule. Use parametrizations.weight_norm",
-    "cummax": "it has no rule. Use cumsum, or the largest number",
-    "cummin": "it has no rule. Use cumsum, or the smallest number",
-    "logcumsumexp": "it has no rule. Use cumsum of exponentials, or log_softmax",
+    **dict.fromkeys(("linalg_householder_product", "linalg_matrix_exp", "matrix_exp"), _ORTHOGONAL),
     "arange": (
         "it numbers the pictures of a batch, by which each could be picked. Pick with torch.gather along an axis of a "
-        "picture, where no picture needs a number"
+        "picture, where no picture needs a number; of boxes, as of roi_align, cut the maps with slices and pool them, "
+        "or sample them with F.grid_sample"
     ),
     **dict.fromkeys(("stft", "istft", "fft_hfft", "fft_ihfft"), _FOURIER),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from researcher.captures.number_translations import length
 from researcher.captures.translated import Call, Like, Translate, Untranslatable, shape_of
@@ -199,16 +199,26 @@ def _bilinear(call: Call) -> Ref:
 
 
 def _products_so_far(call: Call) -> Ref:
-    """Along an axis: each times what stands 1 before it, then 2, 4, ..."""
-    value = call.value("self")
+    return joined_so_far(call, call.value("self"), 1.0, lambda one, before: call.add("multiply", one, before))
+
+
+def joined_so_far(call: Call, value: Ref, none: float, join: Callable[[Ref, Ref], Ref]) -> Ref:
+    """What an axis holds so far, joined: each with what stands 1 before it, then 2, 4, ...
+
+    Args:
+        call: Whose `dim` it is.
+        value: Of any shape.
+        none: A number that changes nothing.
+        join: Two values of that shape.
+    """
     axis, step = _own_axis(call, value), 1
-    size = value.shape[axis]
+    size, like = value.shape[axis], shape_of(value)
     while step < size:
         part = [size - step if number == axis else own for number, own in enumerate(value.shape)]
         before = call.add("slice", value, like=(part, value.batch), axis=axis, start=0, stop=size - step, step=1)
         sides = [step if number == axis else 0 for number in range(len(value.shape))]
-        shifted = call.add("pad", before, before=sides, after=[0] * len(sides), number=1.0)
-        value, step = call.add("multiply", value, shifted), 2 * step
+        shifted = call.add("pad", before, like=like, before=sides, after=[0] * len(sides), number=none)
+        value, step = join(value, shifted), 2 * step
     return value
 
 
@@ -249,7 +259,8 @@ def _distances(call: Call) -> Ref:
     first, second = call.value("x1"), call.value("x2")
     ours: Like = [*first.shape[:-1], 1, first.shape[-1]], first.batch
     theirs: Like = [*second.shape[:-2], 1, *second.shape[-2:]], second.batch
-    if second.batch == len(second.shape) - 2 or first.batch == len(first.shape) - 2:
+    both = first.batch is not None and second.batch is not None
+    if both and (second.batch == len(second.shape) - 2 or first.batch == len(first.shape) - 2):
         raise Untranslatable("it measures from every picture to every other. Keep the pictures an axis before the rows")
     rows = [
         call.add("reshape", one, like=like, shape=spelled(*like)) for one, like in ((first, ours), (second, theirs))

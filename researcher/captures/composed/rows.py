@@ -40,7 +40,7 @@ def repeated(node: fx.Node, name: str, arguments: Mapping[str, Operand], given: 
     function: Any = node.target
     one = function(*_for_one(given), **_for_one(named))
     shape, batch = size_of(node.meta["val"], node)
-    told = one.is_floating_point() or one.is_complex() or one.dtype == torch.bool or name == "expand"
+    told = one.is_floating_point() or one.is_complex() or one.dtype == torch.bool or name in ("expand", "repeat")
     if batch is None or list(one.shape) != shape or not told:
         raise Untranslatable(ROWS)
     return Repeated(one, batch)

@@ -10,7 +10,7 @@ from torch.overrides import TorchFunctionMode
 
 
 class WrittenOut(TorchFunctionMode):
-    """Where products of three values or more go two by two, and picks along an axis bring both to one shape before."""
+    """Products of three values or more go two by two, picks bring both to one shape, distances lead to no batch."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
@@ -21,6 +21,10 @@ class WrittenOut(TorchFunctionMode):
             return _einsum(func, *args)
         if name == "take_along_dim":
             return _taken(func, *args, **named)
+        if func is torch.cdist:
+            return _distances(func, *args, **named)
+        if name == "linalg_solve" and len(args) == 2:
+            return func(args[0], _one_for_all(*args), **named)
         return func(*args, **named)
 
 
@@ -51,6 +55,22 @@ def _taken(take: Callable[..., Any], value: torch.Tensor, indices: torch.Tensor,
         [-1 if place == axis or not _is_one(other) else own for place, (own, other) in enumerate(both)]
     )
     return value.gather(axis, indices)
+
+
+def _distances(
+    cdist: Callable[..., Any], x1: torch.Tensor, x2: torch.Tensor, p: float = 2.0, compute_mode: str | None = None
+) -> Any:
+    """Of rows that are pictures, from rows that are none, as of a codebook."""
+    symbols = [not isinstance(value.shape[-2], int) for value in (x1, x2)]
+    if symbols.count(True) != 1:
+        return cdist(x1, x2, p)
+    return torch.linalg.vector_norm(x1.unsqueeze(-2) - x2.unsqueeze(-3), p, dim=-1)
+
+
+def _one_for_all(matrices: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """One right side for the matrices of all pictures, which is never a vector for each, however many they are."""
+    fewer = right.dim() == matrices.dim() - 1 and all(isinstance(size, int) for size in right.shape)
+    return right.unsqueeze(0) if fewer and not isinstance(matrices.shape[0], int) else right
 
 
 def _is_one(size: Any) -> bool:
