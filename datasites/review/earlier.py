@@ -12,6 +12,7 @@ from datasites.review.review import Changed, Differences
 from policies.answers import rounded
 from policies.errors import GraphError
 from policies.graphs.losses.loss_summary import own_loss_of
+from policies.graphs.overview.nearest import common_layers, layers_of
 from policies.graphs.own_model import check_graph
 from policies.graphs.summary import Summary, summary_of
 from policies.ledger.reservations import Reservation, reservations
@@ -57,6 +58,7 @@ IN_PLAIN_WORDS = {
     "model.num_classes": "number of classes",
     "model.graph": "own model",
     "model.graph.operators": "operators of the own model",
+    "model.graph.kept_layers": "layers of the own model that are as before, in the same order",
     "model.graph.parameters": "trained numbers of the own model",
     "model.graph.multiplications": "multiplications of the own model for a picture",
     _OPERATOR: "operator of the own model, and how often",
@@ -153,16 +155,30 @@ class Standing:
 
 def differences(standing: Standing, plan: Plan, researcher: str) -> tuple[Differences, ...]:
     """What differs from the last approved request of this researcher, and from that of this study."""
-    found = []
+    found: list[Differences] = []
     for of, earlier in (
         ("researcher", standing.last_of_researcher(researcher)),
         ("study", standing.last_of_study(plan.study)),
     ):
         if earlier is not None:
             held = earlier.held
-            changed = _changed(_told(earlier.plan), _told(plan))
+            same = next((one for one in found if one.request_id == held.request_id), None)
+            changed = same.changed if same else _changed(_told(earlier.plan), _told(plan)) + _kept(earlier.plan, plan)
             found.append(Differences(of, held.request_id, held.study, changed))
     return tuple(found)
+
+
+def _kept(before: Plan, now: Plan) -> tuple[Changed, ...]:
+    """How many layers of two own models that differ are in both, in the same order."""
+    try:
+        earlier, later = check_graph(before), check_graph(now)
+    except GraphError:
+        return ()
+    if earlier is None or later is None or earlier.graph == later.graph:
+        return ()
+    layers = [layers_of(proof) for proof in (earlier, later)]
+    kept, name = common_layers(*layers), "model.graph.kept_layers"
+    return (Changed(name, _what(name), *(f"{kept:,} / {len(each):,}" for each in layers)),)
 
 
 def _told(plan: Plan) -> dict[str, str]:

@@ -132,7 +132,7 @@ def constants_of(values: Any, limits: GraphLimits) -> dict[str, Constant]:
     found: dict[str, Constant] = {}
     total = 0
     for name, one in values.items():
-        where = f"constants {shown(name, most=16)}"
+        where = f"constants {shown(name[:16], most=16)}…"
         check_fields(where, one, ("data", "kind", "shape"))
         kind = CHECKS.choice(f"{where}.kind", one["kind"], KINDS)
         constant = Constant(kind, _shape(f"{where}.shape", one["shape"]), _bytes(where, one["data"]))
@@ -167,6 +167,8 @@ def nodes_of(values: Any, limits: GraphLimits) -> tuple[Node, ...]:
         where = f"node {number}"
         check_fields(where, one, ("attributes", "inputs", "operator", "source"))
         operator = CHECKS.text(f"{where}.operator", one["operator"], most=64)
+        if not operator.isascii():
+            raise GraphError(f"{where}.operator holds letters that only look like others: {operator!a}.")
         inputs = one["inputs"]
         if not isinstance(inputs, list) or len(inputs) > _MOST_INPUTS:
             raise GraphError(f"{where}.inputs must be a list of at most {_MOST_INPUTS} names.")

@@ -249,8 +249,11 @@ def bar(scope: Scope) -> str:
 
 
 def _differences(review: Review) -> list[tuple[str, str]]:
-    rows = []
-    for one in review.differences:
+    rows: list[tuple[str, str]] = []
+    for place, one in enumerate(review.differences):
+        if place and review.differences[place - 1].request_id == one.request_id:
+            rows.append((_DIFFERS.get(one.of, one.of), "the same request"))
+            continue
         changed = "; ".join(f"{each.what}: {each.before} → {each.now}" for each in one.changed) or "nothing"
         rows.append((_DIFFERS.get(one.of, one.of), f"{changed} (request {one.request_id}, study {one.study})"))
     return rows

@@ -15,6 +15,7 @@ from policies.graphs.values import spelled
 
 _BEGIN = ("conv2d", "linear", "attention", "matmul", "mean", "adaptive_average_pool2d")
 """Operators that begin a block of their own where nothing branches."""
+_TO = " … "
 _COMPUTED = re.compile(r"\bparametrizations\.(\w+)\.original\d*$")
 """What torch calls the trained numbers that a weight is computed from."""
 
@@ -52,14 +53,19 @@ def blocks_of(proof: Proof) -> tuple[Block, ...]:
     Args:
         proof: The graph and what is known of each node.
     """
-    made = (_block(proof, begin, end) for begin, end in _ranges(proof.nodes))
     found: list[Block] = []
-    for block in made:
+    ends: list[str] = []
+    for begin, end in _ranges(proof.nodes):
+        own = _own(proof.nodes[begin:end])
+        block = _block(proof, begin, end, own)
         if found and _alike(found[-1]) == _alike(block):
             found[-1] = replace(found[-1], times=found[-1].times + 1)
         else:
             found.append(block)
-    return tuple(found)
+            ends.append(_first_and_last(own))
+    often = Counter(block.name for block in found)  # parts of one module are told apart, as in a Sequential
+    named = zip(found, ends, strict=True)
+    return tuple(replace(block, name=name) if name and often[block.name] > 1 else block for block, name in named)
 
 
 def _ranges(nodes: Sequence[ProvedNode]) -> Iterator[tuple[int, int]]:
@@ -90,9 +96,13 @@ def _ends(nodes: Sequence[ProvedNode]) -> Iterator[int]:
         furthest = max(furthest, last_read.get(f"node:{number}", number))
 
 
-def _block(proof: Proof, begin: int, end: int) -> Block:
+def _own(nodes: Sequence[ProvedNode]) -> list[str]:
+    """Names of the parameters that some nodes read, each once."""
+    return list(dict.fromkeys(name for node in nodes for name in node.parameters))
+
+
+def _block(proof: Proof, begin: int, end: int, own: Sequence[str]) -> Block:
     nodes, shapes = proof.nodes[begin:end], proof.graph.parameters
-    own = list(dict.fromkeys(name for node in nodes for name in node.parameters))
     before = (place for place in reversed(range(begin)) if proof.nodes[place].value.batch is not None)
     comes_in = next((f"node:{place}" for place in before), PICTURES)
     return Block(
@@ -106,10 +116,17 @@ def _block(proof: Proof, begin: int, end: int) -> Block:
 
 
 def _named(names: Sequence[str]) -> str:
-    first, last = (names[place].rpartition(".")[0] or names[place] for place in (0, -1)) if names else ("", "")
-    if first == last or first.split(".")[0] == last.split(".")[0]:
+    first, _, last = _first_and_last(names).partition(_TO)
+    if not last or first.split(".")[0] == last.split(".")[0]:
         return module_of(names)
-    return f"{first} … {last}"
+    return f"{first}{_TO}{last}"
+
+
+def _first_and_last(names: Sequence[str]) -> str:
+    """The modules that hold the first and the last of some parameters; one where they are the same."""
+    ends = [_COMPUTED.sub(r"\1", names[place]) for place in (0, -1)] if names else ["", ""]
+    first, last = (name.rpartition(".")[0] or name for name in ends)
+    return first if first == last else f"{first}{_TO}{last}"
 
 
 def _alike(block: Block) -> tuple[object, ...]:

@@ -154,6 +154,38 @@ def test_the_card_names_the_layers_that_differ_up_to_a_number(datasite: Reviewed
     assert sum(one.field.startswith("model.graph.layer.") for one in changed) == 30
     left_out = next(one for one in changed if one.field == "model.graph.layers")
     assert (left_out.before, left_out.now) == ("0", "10")
+    kept = next(one for one in changed if one.field == "model.graph.kept_layers")
+    assert (kept.what, kept.before, kept.now) == (
+        "layers of the own model that are as before, in the same order",
+        "2 / 2",
+        "2 / 42",
+    )
+
+
+def test_what_differs_from_one_request_is_told_once(datasite: Reviewed) -> None:
+    study = replace(OWN, study="once", model=own_spec(wider(4)))
+    datasite.approve(datasite.request(study, by="eve@example.org", name="the one before"), by="grace")
+    later = datasite.request(replace(study, model=own_spec(wider(8))), by="eve@example.org")
+    review = datasite.review(later)
+    first, second = review.differences
+    assert first.request_id == second.request_id
+    console, seed = Console(width=160), bytes(range(32))
+    with console.capture() as shown:
+        console.print(review_card(to_plain(review)))
+    assert shown.get().count("layer of the own model: stem") == 1
+    assert "the same request" in shown.get()
+    datasite.approve(later)
+    page = signed_page(
+        record_of(datasite.review(later), datasite.books, datasite="north", public_key=public_key(seed)), seed
+    )
+    assert page.split("<script")[0].count("That is the same request.") == 1
+
+
+def test_layers_that_are_as_before_are_told_where_a_graph_differs_alone(datasite: Reviewed) -> None:
+    study = replace(OWN, study="as-before", model=own_spec(wider(4)))
+    datasite.approve(datasite.request(study, name="as before"))
+    review = datasite.review(datasite.request(replace(study, rounds=3)))
+    assert not [one.field for each in review.differences for one in each.changed if "kept_layers" in one.field]
 
 
 def test_an_own_model_in_the_place_of_a_built_in_one_is_called_one(datasite: Reviewed) -> None:

@@ -40,6 +40,20 @@ def test_a_branch_and_what_it_is_added_to_are_one_block_and_equal_ones_are_count
     assert (head.name, head.makes, head.times) == ("head", "(B, 4)", 1)
 
 
+def test_parts_of_one_module_are_told_apart_by_the_first_and_the_last_that_they_hold() -> None:
+    builder = Builder()
+    maps = builder.convolution(PICTURES, "body.0", 3, 8)
+    scale, shift = builder.parameter("body.1.weight", 8), builder.parameter("body.1.bias", 8)
+    maps = builder.add("group_norm", maps, scale, shift, groups=2, eps=1e-5)
+    maps = builder.convolution(builder.add("relu", maps), "body.3", 8, 8)
+    scale, shift = builder.parameter("body.4.weight", 8), builder.parameter("body.4.bias", 8)
+    builder.head(builder.add("group_norm", maps, scale, shift, groups=2, eps=1e-5), 8)
+    assert [block.name for block in blocks_of(prove(builder.graph()))] == [
+        *("body.0 … body.1", "body.3 … body.4"),
+        *("", "head"),
+    ]
+
+
 @pytest.mark.parametrize("graph", [small_graph(), windows(), residual(3)], ids=["layers", "windows", "residual"])
 def test_every_node_is_in_one_block_and_figures_add_up(graph: Graph) -> None:
     proof = prove(graph)

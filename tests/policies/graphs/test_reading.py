@@ -217,3 +217,15 @@ def test_no_limit_can_be_exceeded_by_a_graph_that_is_read_and_proved() -> None:
         with pytest.raises(GraphError):
             tight = replace(LIMITS, **{field: least - 1})
             prove(read_graph(graph.to_json(), tight), tight)
+
+
+def test_letters_of_an_operator_that_only_look_like_others_are_told_by_their_numbers() -> None:
+    text = small_graph().to_json().replace('"relu"', '"r\\u0435lu"')
+    with pytest.raises(GraphError, match=r"letters that only look like others: 'r\\u0435lu'"):
+        read_graph(text)
+
+
+def test_a_constant_that_is_refused_is_named_by_the_beginning_of_its_digest() -> None:
+    text = changed(small_graph(), constants={"0" * 64: {"data": "AAAA", "kind": "float32", "shape": [1]}})
+    with pytest.raises(GraphError, match=r"constants 0{16}… must have 4 bytes"):
+        read_graph(text)
