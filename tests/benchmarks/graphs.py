@@ -102,7 +102,10 @@ ARCHITECTURES: tuple[tuple[str, str, int, dict[str, object]], ...] = (
     ("torchvision", "squeezenet1_1", 64, {}),
 )
 # Built-in models that are timed, all at pictures of 64.
-BUILT_IN = ("resnet18", "resnet50", "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_lite0", "vit_small")
+BUILT_IN = (
+    *("small_cnn", "scattering_linear", "resnet18", "resnet50", "mobilenet_v3_small", "mobilenet_v3_large"),
+    *("efficientnet_lite0", "vit_small"),
+)
 _PAIRS = 9
 _TIMED_PICTURES = {"cpu": 8, "cuda": 512}
 _PICTURES = 2
