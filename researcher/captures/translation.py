@@ -29,12 +29,7 @@ _SAME = {
     "alias", "clone", "contiguous", "dropout", "dropout_", "feature_dropout", "lift_fresh_copy", "type_as", "to",
     "_to_copy", "detach", "detach_", "alpha_dropout", "feature_alpha_dropout",
 }  # fmt: skip
-_KEPT = {
-    "affine_grid_generator",
-    "embedding",
-    "gather",
-    "grid_sampler",
-}  # what is the same for each picture is read once there
+_KEPT = {"affine_grid_generator", "embedding", "gather", "grid_sampler"}  # read once where it is the same for all
 _SKIPPED = {"_assert_scalar", "_assert_tensor_metadata"}
 _RANDOM = ("bernoulli", "rand", "normal", "uniform", "multinomial", "poisson", "exponential_", "rrelu", "random")
 _WITHOUT_GRADIENTS, _OTHER_PRECISION = "wrap_with_set_grad_enabled", "wrap_with_autocast"
