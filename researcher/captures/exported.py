@@ -32,7 +32,7 @@ _VIEWS = (
 )
 _BOXES = "; boxes that are the same for all pictures: cut the maps with slices and pool them, or use F.grid_sample"
 _HINTS = {
-    "cdist": "; torch.cdist(a, b) is (a[:, None] - b).square().sum(-1).sqrt()",
+    "cdist": "; distances from picture to picture let them meet: keep the pictures an axis before the rows",
     **dict.fromkeys(("chunk(", "split("), _VIEWS),
     **dict.fromkeys(("roi_align(", "roi_pool("), _BOXES),
 }
