@@ -302,8 +302,8 @@ HOUSE: dict[str, dict[str, str]] = {
     "researcher.simulation": {
         "policies": "budget contracts errors plans settings validate versions",
         "datasites": (
-            "training.dp_sgd training.local_round training.models training.pictures training.process_group "
-            "training.randomness"
+            "training.dp_sgd training.local_round training.losses training.models training.pictures "
+            "training.process_group training.randomness"
         ),
         "researcher": "atomic_file evaluation hospitals judgement planning reports stops strategies studies",
     },
@@ -463,7 +463,8 @@ LIBRARIES = {
         "researcher/planning/initial_weights.py",
         "researcher/simulation/at_work/bounded_trainer.py",
         "researcher/simulation/at_work/in_this_process.py",
-        "researcher/simulation/trainer.py",
+        "researcher/simulation/at_work/recorded.py",
+        "researcher/simulation/at_work/recording.py",
     ),
     "psycopg2": ("datasites/pysyft_database/",),
     "sqlalchemy": ("datasites/pysyft/own_database.py", "datasites/pysyft/unreadable_rows.py"),

@@ -23,7 +23,7 @@ from datasites.training.dp_sgd.private_step import PrivateStep, Shaped, find_sha
 from datasites.training.dp_sgd.step_engine import StepEngine
 from datasites.training.engines import ENGINES
 from datasites.training.gpu.step import Recorder, has_gpu
-from datasites.training.losses import loss_of
+from datasites.training.losses import Loss, loss_of
 from datasites.training.models import build_undrawn, check_weights, put_weights, read_weights
 from datasites.training.pictures.data import LabelledPictures, check_augmentation
 from datasites.training.pictures.fitting import check_fit
@@ -37,6 +37,8 @@ from policies.plans.server.beside import apart, word_of
 from policies.plans.training import TrainingPlan
 
 Progress = Callable[[int, int], None]
+AddGradients = Callable[[Inputs, torch.Tensor, int], None]
+"""Adds to each parameter's `grad` that of the loss of a batch's inputs and labels, over a number of pictures."""
 _Step = Callable[[np.ndarray, Iterator[Batch]], None]
 
 
@@ -163,6 +165,7 @@ class PreparedTraining:
         private: With `plan.privacy`, the shape of a step's batches, and what adds them up.
         process_group: The processes that take the steps.
         recorder: On a GPU, what records its work, and knows what it could not record.
+        add_gradients: Without `plan.privacy`, in place of torch's way; None: in that.
     """
 
     plan: TrainingPlan
@@ -174,6 +177,7 @@ class PreparedTraining:
     private: Shaped | None
     process_group: ProcessGroup
     recorder: Recorder | None
+    add_gradients: AddGradients | None = None
 
     def train(
         self,
@@ -246,7 +250,8 @@ def _plain_step(prepared: PreparedTraining, optimizer: torch.optim.Optimizer) ->
     pools take less time for. A private step would not.
     """
     plan, model = prepared.plan, prepared.model
-    add_terms, loss = strategy_terms(plan, model, prepared.beside), loss_of(plan.objective)
+    add_terms = strategy_terms(plan, model, prepared.beside)
+    add_gradients = prepared.add_gradients or _in_torchs_way(model, loss_of(plan.objective))
     by_channel = prepared.device == "cpu" and not plan.model.is_own
     gradients = [torch.zeros_like(parameter) for parameter in model.parameters()]
     for parameter, gradient in zip(model.parameters(), gradients, strict=True):
@@ -256,11 +261,18 @@ def _plain_step(prepared: PreparedTraining, optimizer: torch.optim.Optimizer) ->
         torch._foreach_zero_(gradients)
         for batch in batches:
             inputs = _channels_beside(batch.inputs) if by_channel else batch.inputs
-            (loss(model(inputs), batch.labels) / (plan.augmentation_multiplicity * chosen.size)).backward()
+            add_gradients(inputs, batch.labels, plan.augmentation_multiplicity * chosen.size)
         add_terms()
         optimizer.step()
 
     return step
+
+
+def _in_torchs_way(model: nn.Module, loss: Loss) -> AddGradients:
+    def add(inputs: Inputs, labels: torch.Tensor, pictures: int) -> None:
+        (loss(model(inputs), labels) / pictures).backward()
+
+    return add
 
 
 def _channels_beside(inputs: Inputs) -> Inputs:

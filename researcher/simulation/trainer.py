@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
-import torch
 
-from datasites.training.dp_sgd.loader import Batch
 from datasites.training.dp_sgd.private_step import Shaped, find_shape
 from datasites.training.dp_sgd.step_sums import CalledSums, StepSums
 from datasites.training.local_round import PreparedTraining, Progress, prepare_training
+from datasites.training.losses import loss_of
 from datasites.training.process_group.process_group import SINGLE_PROCESS
 from datasites.training.randomness.randomness import SecureRandom
 from policies.contracts.encodings import decode, encode, largest_size
@@ -25,6 +24,7 @@ from policies.errors import InputRefused
 from policies.plans.server.beside import apart
 from policies.plans.server.local_part import local, shared
 from policies.plans.training import TrainingPlan
+from researcher.simulation.at_work.recorded import DrawnAlone, recorded_gradients
 from researcher.simulation.made_up import MadeUpHospital, SharedPictures
 from researcher.simulation.workers import Trained
 
@@ -57,6 +57,7 @@ class Trainer:
         self._pictures, self._seed = pictures, seed
         self._prepared: PreparedTraining | None = None
         self._shapes: dict[int, Shaped | None] = {}
+        self._sums: StepSums | None = None
 
     def train(
         self,
@@ -101,12 +102,17 @@ class Trainer:
         prepared = self._prepared
         if prepared is None:
             prepared = prepare_training(self._plan, round_index, weights, public_size=public_size)
+            if prepared.private is None:
+                add_gradients = recorded_gradients(prepared.model, loss_of(self._plan.objective))
+                prepared = replace(prepared, add_gradients=add_gradients)
+            elif isinstance(prepared.private.sums, CalledSums):
+                self._sums = DrawnAlone(prepared.private.sums.engine.clipped_sum)
             self._prepared, self._shapes = prepared, {public_size: prepared.private}
         if public_size not in self._shapes:
             self._shapes[public_size] = self._shape(prepared, public_size)
         shape = self._shapes[public_size]
         own, beside = apart(self._plan, round_index, weights)
-        private = None if shape is None else replace(shape, sums=DrawnAlone(shape.sums))
+        private = None if shape is None else replace(shape, sums=self._sums or shape.sums)
         return replace(prepared, round_index=round_index, global_weights=own, beside=beside, private=private)
 
     def _shape(self, prepared: PreparedTraining, public_size: int) -> Shaped | None:
@@ -114,39 +120,6 @@ class Trainer:
             return None
         engine = prepared.private.sums.engine
         return find_shape(self._plan, prepared.model, engine, public_size=public_size, process_group=SINGLE_PROCESS)
-
-
-class DrawnAlone:
-    """Sums of a step's batches without their empty places, which a hospital computes so that no time tells of a draw.
-
-    What a drawn picture adds hangs on no other place, but for rounding; and a simulation protects nobody.
-
-    Args:
-        sums: Adds up whole batches.
-    """
-
-    def __init__(self, sums: StepSums) -> None:
-        self._sums = sums
-
-    def __call__(self, batches: Iterable[Batch]) -> list[torch.Tensor]:
-        """Returns the sums, float64, one of each trained parameter's shape."""
-        return self._sums(map(_drawn, batches))
-
-
-def _drawn(batch: Batch) -> Batch:
-    """A batch's taken places; the batch as it is where all are taken, or none is."""
-    taken = batch.counted
-    if not taken.any() or taken.all():
-        return batch
-
-    places = taken.nonzero().squeeze(1)
-
-    def of(rows: torch.Tensor) -> torch.Tensor:
-        by_view = rows.view(-1, len(taken), *rows.shape[1:])
-        return by_view.index_select(1, places).flatten(0, 1)
-
-    inputs = tuple(map(of, batch.inputs)) if isinstance(batch.inputs, tuple) else of(batch.inputs)
-    return Batch(inputs, of(batch.labels), taken[taken])
 
 
 def became(begins: Mapping[str, np.ndarray], changes: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

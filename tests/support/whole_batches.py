@@ -7,12 +7,12 @@ from contextlib import contextmanager
 
 import pytest
 
-from researcher.simulation import trainer
+from researcher.simulation.at_work import recorded
 
 
 @contextmanager
 def whole_batches() -> Iterator[None]:
     """For the length of a `with` block, in this process."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trainer, "_drawn", lambda batch: batch)
+        patch.setattr(recorded, "drawn", lambda batch: batch)
         yield

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,13 +28,13 @@ from policies.terminal import progress
 from researcher.cli import main
 from researcher.planning.settings import StudySettings
 from researcher.reports.kept_result import read_result, write_again
-from researcher.simulation import trainer
 from researcher.simulation.at_work.cluster import import_ray
+from researcher.simulation.at_work.recorded import DrawnAlone, drawn
 from researcher.simulation.charges import Charges
 from researcher.simulation.rounds import Doing
 from researcher.simulation.settings import SimulationSettings
 from researcher.simulation.simulate import simulate
-from researcher.simulation.trainer import DrawnAlone, Trainer, randomness
+from researcher.simulation.trainer import Trainer, randomness
 from researcher.simulation.work import make_work
 from researcher.strategies import ClientUpdate, KeptWeights
 from researcher.studies.checkpoints import load_model
@@ -72,17 +72,17 @@ def test_empty_places_are_not_computed_and_change_nothing_but_rounding(data: Pat
 
     rows = list[tuple[int, int, int]]()
 
-    def note(batches: Iterable[Batch]) -> list[torch.Tensor]:
-        rows.extend((len(batch.inputs), len(batch.labels), int(batch.counted.sum())) for batch in batches)
+    def note(batch: Batch) -> list[torch.Tensor]:
+        rows.append((len(batch.inputs), len(batch.labels), int(batch.counted.sum())))
         return []
 
     inputs, labels = torch.arange(6.0).view(6, 1), torch.arange(6)  # three places in two views
     for counted in ([True, False, True], [True] * 3, [False] * 3):
         DrawnAlone(note)([Batch(inputs, labels, torch.tensor(counted))])
-    assert rows == [(4, 4, 2), (6, 6, 3), (6, 6, 0)]
-    drawn = trainer._drawn(Batch((inputs, -inputs), labels[:3], torch.tensor([False, True, True])))
-    assert [part.flatten().tolist() for part in drawn.inputs] == [[1, 2, 4, 5], [-1, -2, -4, -5]]
-    assert (drawn.labels.tolist(), drawn.counted.tolist()) == ([1, 2], [True, True])
+    assert rows == [(4, 4, 2), (6, 6, 3), (0, 0, 0)]
+    found = drawn(Batch((inputs, -inputs), labels[:3], torch.tensor([False, True, True])))
+    assert [part.flatten().tolist() for part in found.inputs] == [[1, 2, 4, 5], [-1, -2, -4, -5]]
+    assert (found.labels.tolist(), found.counted.tolist()) == ([1, 2], [True, True])
 
 
 def test_updates_are_those_of_bare_calls_of_the_trainer_to_the_last_bit(data: Path, tmp_path: Path) -> None:
