@@ -1,4 +1,4 @@
-"""Steps that are recorded are those that are not, to the last bit, of every kind of model; and who remembers is told."""
+"""Steps that are recorded are those that are not, to the last bit, of every kind of model; what remembers is told."""
 
 from __future__ import annotations
 
