@@ -15,9 +15,9 @@ from datasites.training.dp_sgd.memory import memory_is_told_of
 from datasites.training.local_round import AddGradients
 from datasites.training.losses import Loss
 from researcher.simulation.at_work.recording import Recording
+from researcher.simulation.at_work.room import Room
 
-_MOST_BYTES = 1 << 25  # of a recording: larger models take long beside what it saves
-_MOST_BYTES_OF_ALL = 1 << 27
+_MOST_BYTES = 1 << 25  # of recordings: larger models take long beside what they save
 
 Computes = Callable[..., Sequence[torch.Tensor]]
 
@@ -50,7 +50,7 @@ class Recorded:
     def __init__(self, compute: Computes) -> None:
         self._compute = compute
         self._known: dict[Hashable, _Known] = {}
-        self._size_bytes = 0
+        self._room = Room(_MOST_BYTES)
 
     def __call__(self, *tensors: torch.Tensor, settings: tuple[Hashable, ...] = ()) -> Sequence[torch.Tensor]:
         """Returns what was computed, in memory that later calls may overwrite.
@@ -86,15 +86,9 @@ class Recorded:
         self, key: Hashable, tensors: tuple[torch.Tensor, ...], settings: tuple[Hashable, ...]
     ) -> Sequence[torch.Tensor]:
         own = tuple(one.clone() for one in tensors)
-        left = min(_MOST_BYTES, _MOST_BYTES_OF_ALL - self._size_bytes)
-        recording = Recording(lambda: self._compute(*own, *settings), most_bytes=left)
-        found = recording.found
-        if recording.why_not:
-            self._known[key] = _Known(None, ())
-        else:
-            self._known[key] = _Known(recording, own)
-            self._size_bytes += recording.size_bytes
-        return found
+        recording = Recording(lambda: self._compute(*own, *settings), self._room)
+        self._known[key] = _Known(None, ()) if recording.why_not else _Known(recording, own)
+        return recording.found
 
 
 def _same(one: torch.Tensor, other: torch.Tensor) -> bool:

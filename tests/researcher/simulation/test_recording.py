@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 
 from researcher.simulation.at_work.recording import Recording
+from researcher.simulation.at_work.room import Room
 
-_PLENTY = 1 << 24
+_PLENTY = 1 << 20
 
 
 def _mixed(pictures: torch.Tensor, weight: torch.Tensor) -> list[torch.Tensor]:
@@ -28,8 +29,8 @@ def _mixed(pictures: torch.Tensor, weight: torch.Tensor) -> list[torch.Tensor]:
 
 def test_done_again_it_finds_what_other_numbers_in_the_same_memory_give() -> None:
     pictures, weight = torch.randn(2, 3, 6, 6), torch.randn(4, 3, 3, 3, requires_grad=True)
-    recording = Recording(lambda: _mixed(pictures, weight), most_bytes=_PLENTY)
-    assert not recording.why_not and 0 < recording.size_bytes < _PLENTY
+    recording = Recording(lambda: _mixed(pictures, weight), Room(_PLENTY))
+    assert not recording.why_not
     for _ in range(3):
         with torch.no_grad():
             pictures.copy_(torch.randn(2, 3, 6, 6))
@@ -46,7 +47,7 @@ def test_what_nothing_is_made_of_is_not_done_again() -> None:
         numbers.exp().sum()
         return [numbers * 2]
 
-    assert len(Recording(do, most_bytes=_PLENTY)._calls) == 1
+    assert len(Recording(do, Room(_PLENTY))._calls) == 1
 
 
 @pytest.mark.parametrize(
@@ -66,7 +67,24 @@ def test_what_cannot_be_done_again_is_done_once_and_says_why(
 ) -> None:
     numbers = torch.tensor([1.0, -2.0, 3.0, 4.0])
     torch.manual_seed(0)
-    recording = Recording(lambda: [do(numbers)], most_bytes=1 << 12)
+    recording = Recording(lambda: [do(numbers)], Room(1 << 12))
     assert why_not in recording.why_not
     torch.manual_seed(0)
     assert torch.equal(recording.found[0], do(torch.tensor([1.0, -2.0, 3.0, 4.0])))
+
+
+def test_what_is_needed_no_longer_gives_its_memory_to_others_and_recordings_share_it() -> None:
+    numbers, room = torch.randn(1 << 10), Room(3 << 12)  # for three of the ten results that have 4,096 bytes each
+
+    def do(times: float) -> list[torch.Tensor]:
+        found = numbers
+        for _ in range(10):
+            found = found * times
+        return [found]
+
+    one, other = (Recording(lambda times=times: do(times), room) for times in (2.0, 3.0))
+    for _ in range(2):
+        numbers.copy_(torch.randn(1 << 10))
+        assert torch.equal(one.again()[0], do(2.0)[0])
+        assert torch.equal(other.again()[0], do(3.0)[0])
+    assert Recording(lambda: do(2.0), Room(1 << 12)).why_not == "it takes too much memory"
