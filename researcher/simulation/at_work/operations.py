@@ -73,6 +73,11 @@ class Record(TorchDispatchMode):
         self._most_bytes = most_bytes
         self._own: set[int] = set()
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Whether torch's compiler is imported, which takes as long as torch, to be told to leave this alone."""
+        return False
+
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
