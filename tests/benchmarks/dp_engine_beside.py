@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,7 +72,7 @@ class Build:
         self._process.communicate()
 
 
-def rows_beside(beside: Path, cases: tuple[Case, ...], setting: Setting, turns: int) -> Iterator[dict[str, Any]]:
+def rows_beside(beside: Path, cases: Sequence[Case], setting: Setting, turns: int) -> Iterator[dict[str, Any]]:
     """Measures cases one after the other.
 
     Args:
