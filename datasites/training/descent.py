@@ -45,19 +45,25 @@ class Descent:
     def step(self) -> None:
         """Takes one step."""
         (group,) = self.param_groups
-        for parameter in group["params"]:
-            gradient = parameter.grad
-            if gradient is None:
-                continue
-            if self._weight_decay:
-                gradient = gradient.add(parameter, alpha=self._weight_decay)
-            if self._momentum:
-                kept = self._directions.get(parameter)
-                if kept is None:
-                    self._directions[parameter] = gradient = gradient.clone()
-                else:
-                    gradient = kept.mul_(self._momentum).add_(gradient)
-            parameter.add_(gradient, alpha=-group["lr"])
+        parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        if not parameters:
+            return
+        if self._weight_decay:
+            gradients = list(torch._foreach_add(gradients, parameters, alpha=self._weight_decay))
+        if self._momentum:
+            gradients = self._directions_from(parameters, gradients)
+        torch._foreach_add_(parameters, gradients, alpha=-group["lr"])
+
+    def _directions_from(self, parameters: list[nn.Parameter], gradients: list[torch.Tensor]) -> list[torch.Tensor]:
+        """This step's directions, of which the next step's are made."""
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            kept = self._directions.get(parameter)
+            if kept is None:
+                self._directions[parameter] = gradient.clone()
+            else:
+                kept.mul_(self._momentum).add_(gradient)
+        return [self._directions[parameter] for parameter in parameters]
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forgets the gradients, or makes zeros of them."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+EMPTY = {"aten::empty", "aten::empty_like", "aten::empty_strided", "aten::new_empty", "aten::new_empty_strided"}
+COPIES = {"aten::clone", "aten::_to_copy"}
 TOO_MUCH = "it takes too much memory"
 # Made of shapes and of numbers that are written in a program.
 _CONSTANTS = {
@@ -143,3 +146,31 @@ def _tensors(value: Any) -> Iterator[torch.Tensor]:
 def memory_of(tensor: torch.Tensor) -> int:
     """Which memory a tensor lies in; the recording holds it, so that no other has its number."""
     return tensor.untyped_storage()._cdata
+
+
+def form_with_out(done: Done) -> tuple[torch._ops.OpOverload, list[str]] | None:
+    """The same operation with arguments for where to write its results, and their names; None without one."""
+    form = _form_of(done.operation)
+    return form if form is not None and len(form[1]) == len(done.made) == len(done.results) else None
+
+
+def makes_its_memory(done: Done) -> bool:
+    """Whether an operation can be done in new memory alone."""
+    known = done.constant is not None or done.operation._schema.name in EMPTY | COPIES
+    return not (done.writes or done.is_view or known) and form_with_out(done) is None
+
+
+@cache
+def _form_of(operation: torch._ops.OpOverload) -> tuple[torch._ops.OpOverload, list[str]] | None:
+    packet, wanted = operation.overloadpacket, _named(operation._schema.arguments)
+    for name in packet.overloads():
+        form = getattr(packet, name)
+        into = [argument.name for argument in form._schema.arguments if argument.is_out]
+        others = _named([argument for argument in form._schema.arguments if not argument.is_out])
+        if into and others == wanted and torch.Tag.generated not in form.tags:
+            return form, into
+    return None
+
+
+def _named(arguments: Sequence[Any]) -> list[tuple[str, str]]:
+    return [(argument.name, str(argument.type)) for argument in arguments]

@@ -8,17 +8,23 @@ alone are trained so.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache, partial
-from typing import Any
+from functools import partial
 
 import torch
 
-from researcher.simulation.at_work.operations import TOO_MUCH, Done, Record, memory_of, needed
+from researcher.simulation.at_work.operations import (
+    COPIES,
+    EMPTY,
+    TOO_MUCH,
+    Done,
+    Record,
+    form_with_out,
+    memory_of,
+    needed,
+)
 from researcher.simulation.at_work.room import Moved, Room
 
 _aten = torch.ops.aten
-_EMPTY = {"aten::empty", "aten::empty_like", "aten::empty_strided", "aten::new_empty", "aten::new_empty_strided"}
-_COPIES = {"aten::clone", "aten::_to_copy"}
 _MOST_TIMES = 4  # as much memory as a room has is taken while operations are noted, and let go
 
 
@@ -70,45 +76,32 @@ def _calls(done: Sequence[Done], moved: Moved) -> Iterator[Callable[[], object]]
         name, one = before.operation._schema.name, moved.done(before)
         if one.writes:
             yield partial(one.operation, *one.args, **one.kwargs)
-        elif before.is_view or name in _EMPTY:
+        elif before.is_view or name in EMPTY:
             continue
         elif one.constant is not None:
             if memory_of(before.made[0]) in moved.places:
                 yield partial(_aten.copy_.default, one.made[0], one.constant)
-        elif name in _COPIES:
+        elif name in COPIES:
             yield partial(_aten.copy_.default, one.made[0], one.args[0])
         else:
-            yield _into_its_results(one)
+            yield _into_its_results(one, moved)
 
 
-def _into_its_results(done: Done) -> Callable[[], object]:
+def _into_its_results(done: Done, moved: Moved) -> Callable[[], object]:
     """Does an operation again, by its form that writes where it is told, if there is one that makes no copy for it."""
-    form = _form_with_out(done.operation)
-    if form is not None and len(form[1]) == len(done.made) == len(done.results):
-        into = dict(zip(form[1], done.made, strict=True))
-        return partial(form[0], *done.args, **done.kwargs, **into)
+    form = form_with_out(done)
+    if form is not None:
+        return partial(form[0], *done.args, **done.kwargs, **dict(zip(form[1], done.made, strict=True)))
+    loose = {id(one) for one in moved.loose.values()}
 
     def again() -> None:
         found = done.operation(*done.args, **done.kwargs)
         for memory, one in zip(done.results, found if isinstance(found, list | tuple) else [found], strict=True):
-            if memory is not None:
+            if memory is None:
+                continue
+            if id(memory) in loose:
+                memory.data = one
+            else:
                 memory.copy_(one)
 
     return again
-
-
-@cache
-def _form_with_out(operation: torch._ops.OpOverload) -> tuple[torch._ops.OpOverload, list[str]] | None:
-    """The same operation with arguments for where to write its results, and their names; None without one."""
-    packet, wanted = operation.overloadpacket, _named(operation._schema.arguments)
-    for name in packet.overloads():
-        form = getattr(packet, name)
-        into = [argument.name for argument in form._schema.arguments if argument.is_out]
-        others = _named([argument for argument in form._schema.arguments if not argument.is_out])
-        if into and others == wanted and torch.Tag.generated not in form.tags:
-            return form, into
-    return None
-
-
-def _named(arguments: Sequence[Any]) -> list[tuple[str, str]]:
-    return [(argument.name, str(argument.type)) for argument in arguments]

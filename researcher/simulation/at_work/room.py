@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from researcher.simulation.at_work.operations import Done, memory_of
+from researcher.simulation.at_work.operations import Done, makes_its_memory, memory_of
 
 _ALIGNED = 64  # bytes, as torch aligns its memory
 
@@ -39,11 +39,13 @@ class Room:
             found: What is needed after the last.
         """
         written = {memory_of(one) for each in done if each.writes for one in each.made}
+        loose = _loose(done, found)
         begin, end, sizes = dict[int, int](), dict[int, int](), dict[int, int]()
         for number, one in enumerate(done):
             stays = one.is_view or one.writes or (one.constant is not None and memory_of(one.made[0]) not in written)
             for tensor in () if stays else one.made:
-                begin[memory_of(tensor)], sizes[memory_of(tensor)] = number, tensor.untyped_storage().nbytes()
+                if memory_of(tensor) not in loose:
+                    begin[memory_of(tensor)], sizes[memory_of(tensor)] = number, tensor.untyped_storage().nbytes()
             end.update((memory_of(tensor), number) for tensor in (*one.given, *one.made))
         end.update((memory_of(tensor), len(done)) for tensor in found)
         places = dict[int, int]()
@@ -57,7 +59,7 @@ class Room:
             places[memory] = place
             if place + sizes[memory] > self.size_bytes:
                 return None
-        return Moved(self._memory, places)
+        return Moved(self._memory, places, loose)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,13 +69,17 @@ class Moved:
     Attributes:
         memory: Of a room.
         places: Memory that was taken → where its bytes begin; what has none stays where it was.
+        loose: Memory that was taken → the one tensor that stands for it, and may be given other memory.
     """
 
     memory: torch.Tensor
     places: Mapping[int, int]
+    loose: Mapping[int, torch.Tensor]
 
     def tensor(self, tensor: torch.Tensor) -> torch.Tensor:
         """The tensor there."""
+        if memory_of(tensor) in self.loose:
+            return self.loose[memory_of(tensor)]
         place = self.places.get(memory_of(tensor))
         if place is None:
             return tensor
@@ -87,6 +93,23 @@ class Moved:
         return [self.value(one) for one in value] if isinstance(value, list) else value
 
     def done(self, done: Done) -> Done:
-        """An operation there."""
+        """An operation there; a view's, which is not done again, as it is."""
+        if done.is_view:
+            return done
         kwargs = {name: self.value(value) for name, value in done.kwargs.items()}
         return replace(done, args=self.value(done.args), kwargs=kwargs, results=self.value(done.results))
+
+
+def _loose(done: Sequence[Done], found: Sequence[torch.Tensor]) -> dict[int, torch.Tensor]:
+    """What operations make that write to no given memory, and all others read as it was made: it need not be copied."""
+    loose = {memory_of(tensor): tensor for one in done if makes_its_memory(one) for tensor in one.made}
+    uses = [tensor for one in done if not one.is_view for tensor in (*one.given, *one.made)]
+    for tensor in (*uses, *found):
+        made = loose.get(memory_of(tensor))
+        if made is not None and _geometry(made) != _geometry(tensor):
+            del loose[memory_of(tensor)]
+    return loose
+
+
+def _geometry(tensor: torch.Tensor) -> tuple[object, ...]:
+    return tensor.shape, tensor.stride(), tensor.storage_offset(), tensor.dtype

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
 import torch
 import torch.nn.functional as F
+from support.hospitals import ENVIRONMENT
+from support.waiting import CEILING_SECONDS
 
 from researcher.simulation.at_work.recording import Recording
 from researcher.simulation.at_work.room import Room
@@ -88,3 +92,43 @@ def test_what_is_needed_no_longer_gives_its_memory_to_others_and_recordings_shar
         assert torch.equal(one.again()[0], do(2.0)[0])
         assert torch.equal(other.again()[0], do(3.0)[0])
     assert Recording(lambda: do(2.0), Room(1 << 12)).why_not == "it takes too much memory"
+
+
+def test_a_result_that_others_read_as_it_was_made_is_not_copied_and_one_that_is_cut_is() -> None:
+    """A convolution has no form that writes where it is told."""
+    pictures, weight = torch.randn(1, 2, 5, 5), torch.randn(2, 2, 3, 3)
+
+    def whole() -> list[torch.Tensor]:
+        return [F.conv2d(pictures, weight).exp()]
+
+    def cut() -> list[torch.Tensor]:
+        return [F.conv2d(pictures, weight)[:, 1:].exp()]
+
+    def found() -> list[torch.Tensor]:
+        return [F.conv2d(pictures, weight)]
+
+    for do, room in ((whole, Room(72)), (cut, Room(200)), (found, Room(72))):  # 18 numbers, or 18 and 9
+        recording = Recording(do, room)
+        assert not recording.why_not
+        for _ in range(2):
+            pictures.copy_(torch.randn(1, 2, 5, 5))
+            assert torch.equal(recording.again()[0], do()[0])
+
+
+def test_a_recording_imports_nothing() -> None:
+    program = (
+        "import sys, torch; from researcher.simulation.at_work.recording import Recording; "
+        "from researcher.simulation.at_work.room import Room; before = set(sys.modules); "
+        "one = torch.ones(2, requires_grad=True); "
+        "again = Recording(lambda: [torch.autograd.grad((one * 2).sum(), [one])[0]], Room(1 << 10)); "
+        "again.again(); print(again.why_not, sorted(set(sys.modules) - before))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+        timeout=CEILING_SECONDS,
+        check=True,
+    )
+    assert done.stdout.split() == ["[]"]
