@@ -7,14 +7,13 @@ ledger last.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
 import shutil
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import policies
@@ -26,7 +25,7 @@ from datasites.files.state_folder import StateFolder
 from datasites.pysyft_database.place import FILE
 from datasites.pysyft_database.portable import copy_rows
 from datasites.pysyft_database.settling import MOVED
-from datasites.state.backup_manifest import MANIFEST, BackedUpFile, BackupManifest, digest_of
+from datasites.state.backup_manifest import MANIFEST, BackedUpFile, BackupManifest, digest_of, name_after
 from datasites.state.kept_books import open_audit, open_ledger, seal_of
 from datasites.state.version import UPGRADING, read_version
 from policies.errors import BackupRefused
@@ -42,7 +41,6 @@ LEFT_OUT_FILES = (*_CONSOLE_FILES, *_MADE_ANEW, "rules.json", FILE)
 LEFT_OUT_SUFFIXES = (MOVED, ".lock", ".new", ".reserving", "-wal", "-shm", "-journal")
 _SQLITE = b"SQLite format 3\0"
 _PARTIAL = ".partial-"
-_STAMP = "%Y-%m-%dT%H%M%S.%fZ"
 
 
 @dataclass(frozen=True)
@@ -143,22 +141,13 @@ def _write(state: StateFolder, backups: Path) -> MadeBackup:
         manifest = _copy_all(copying)
         write_private(partial / MANIFEST, manifest.to_json())
         _sync(partial)
-        final = backups / _stamp_after(before)
+        final = backups / name_after(before)
         partial.rename(final)
         sync_folder(backups)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
     return MadeBackup(final, manifest, copying.linked)
-
-
-def _stamp_after(before: Path | None) -> str:
-    """The name of a backup that is made now; after the last one's, also where the clock was put back since then."""
-    now = datetime.now(UTC)
-    if before is not None:
-        with contextlib.suppress(ValueError):  # a folder that a person has named
-            now = max(now, datetime.strptime(before.name, _STAMP).replace(tzinfo=UTC) + timedelta(microseconds=1))
-    return now.strftime(_STAMP)
 
 
 def _copy_all(copying: _Copying) -> BackupManifest:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import Self
 
@@ -13,6 +15,7 @@ from policies.errors import BackupRefused
 MANIFEST = "manifest.json"
 FORMAT = 1
 _CHUNK = 1 << 20
+_STAMP = "%Y-%m-%dT%H%M%S.%fZ"
 
 
 @dataclass(frozen=True)
@@ -115,3 +118,16 @@ def _inner(name: str) -> str:
     if path.is_absolute() or ".." in path.parts or not path.parts:
         raise ValueError(f"the path {name!r} leads out of the backup")
     return name
+
+
+def name_after(before: Path | None) -> str:
+    """The name of a backup that is made now: after the last one's, also where the clock was put back since then.
+
+    Args:
+        before: The last backup.
+    """
+    now = datetime.now(UTC)
+    if before is not None:
+        with contextlib.suppress(ValueError):  # a folder that a person has named
+            now = max(now, datetime.strptime(before.name, _STAMP).replace(tzinfo=UTC) + timedelta(microseconds=1))
+    return now.strftime(_STAMP)
