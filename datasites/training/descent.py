@@ -39,13 +39,13 @@ class Descent:
     def __init__(self, parameters: list[nn.Parameter], *, lr: float, momentum: float, weight_decay: float) -> None:
         self.param_groups: list[_Group] = [{"params": parameters, "lr": lr}]
         self._momentum, self._weight_decay = momentum, weight_decay
-        self._directions: dict[nn.Parameter, torch.Tensor] = {}
+        self._directions: dict[torch.Tensor, torch.Tensor] = {}
 
     @torch.no_grad()
     def step(self) -> None:
         """Takes one step."""
         (group,) = self.param_groups
-        parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
+        parameters: list[torch.Tensor] = [parameter for parameter in group["params"] if parameter.grad is not None]
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         if not parameters:
             return
@@ -55,7 +55,7 @@ class Descent:
             gradients = self._directions_from(parameters, gradients)
         torch._foreach_add_(parameters, gradients, alpha=-group["lr"])
 
-    def _directions_from(self, parameters: list[nn.Parameter], gradients: list[torch.Tensor]) -> list[torch.Tensor]:
+    def _directions_from(self, parameters: list[torch.Tensor], gradients: list[torch.Tensor]) -> list[torch.Tensor]:
         """This step's directions, of which the next step's are made."""
         for parameter, gradient in zip(parameters, gradients, strict=True):
             kept = self._directions.get(parameter)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -17,6 +18,7 @@ from policies.plans.training import TrainingPlan
 from researcher import atomic_file
 from researcher.evaluation.evaluation import Evaluation
 from researcher.planning.settings import StudySettings
+from researcher.simulation.apart import Aside
 from researcher.simulation.at_work.started import Places
 from researcher.simulation.made_up import MadeUpHospital
 from researcher.simulation.own_models import has_own, score_own
@@ -48,6 +50,7 @@ def simulate(
     on_retried: Retried = lambda hospital, round_index: None,
     on_shared: Callable[[str], None] = lambda told: None,
     on_progress: OnProgress = lambda doing: None,
+    aside: Aside | None = None,
 ) -> StudyResult:
     """Runs a study at made-up hospitals and writes what a study writes: history, global model, report.
 
@@ -66,27 +69,26 @@ def simulate(
         on_retried: Told a hospital, and the round from 0, that is trained again as its worker died.
         on_shared: Told before the first round, if so, how many pictures that are scored on are trained on too.
         on_progress: Told what it is at, and what is left: after each step in this process, after each hospital on Ray.
+        aside: A process that was begun to make the plan in; None: one begins when the data are read.
 
     Returns:
         The result, as `researcher report` reads it.
 
     Raises:
         ConfigError: Ray is missing, or the folder holds another simulation.
-        DataError: The data cannot be read, or shared out as the settings say.
-        PlanError, BudgetTooSmall: As `make_plan`.
+        DataError, PlanError, BudgetTooSmall: As `make_work`.
         WanwuError: What a hospital's training raised.
     """
     out = Path(out)
     with Places(simulation) as places:
         early = places.begin if _is_new(out) else lambda data_bytes: None
-        work = make_work(study, simulation, data, test=test, backbone_weights=backbone_weights, meanwhile=early)
+        make = partial(make_work, test=test, backbone_weights=backbone_weights, aside=aside)
+        work = make(study, simulation, data, meanwhile=early)
         from researcher.simulation import results  # late: workers, where there are some, begin meanwhile
 
         plan, strategy = work.plan, strategy_of(work.plan)
         begun = _begun(work, strategy, out)
-        on_plan(plan, work.hospitals)
-        if work.shared:
-            on_shared(work.shared)
+        _tell(work, on_plan, on_shared)
         own: Mapping[str, Evaluation] = {}
         if begun[0].round < plan.rounds or (has_own(plan) and not (out / results.RESULT_FILE).exists()):
             with places.workers(work, on_retried) as hands:
@@ -95,6 +97,14 @@ def simulate(
         elif has_own(plan):
             own = results.written_own_models(out)
     return results.write_results(out, work, *begun, own)
+
+
+def _tell(
+    work: Work, on_plan: Callable[[TrainingPlan, Sequence[MadeUpHospital]], None], on_shared: Callable[[str], None]
+) -> None:
+    on_plan(work.plan, work.hospitals)
+    if work.shared:
+        on_shared(work.shared)
 
 
 def _begun(work: Work, strategy: Strategy, out: Path) -> tuple[ServerState, History]:

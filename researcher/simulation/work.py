@@ -22,7 +22,7 @@ from researcher.evaluation.hold_out import HoldOut
 from researcher.evaluation.shared_part import halves
 from researcher.hospitals.hospital import DatasetInfo
 from researcher.planning.planning import StudySettings, make_plan
-from researcher.simulation.apart import apart
+from researcher.simulation.apart import Aside, apart
 from researcher.simulation.data import Data, read_data, with_hold_out
 from researcher.simulation.made_up import MadeUpHospital, SharedPictures, in_order
 from researcher.simulation.settings import SimulationSettings
@@ -67,6 +67,7 @@ def make_work(
     test: Path | str | None = None,
     backbone_weights: str | None = None,
     meanwhile: Callable[[int], None] = lambda data_bytes: None,
+    aside: Aside | None = None,
 ) -> Work:
     """Reads the data, shares them out, and makes the plan.
 
@@ -77,6 +78,7 @@ def make_work(
         test: Test data; a share of the units if None.
         backbone_weights: Of a model that reads features.
         meanwhile: Called while the plan is made, with the bytes of all pictures.
+        aside: Where the plan is made; None: in a process that begins for it.
 
     Raises:
         DataError: The data cannot be read, or shared out as the settings say.
@@ -85,7 +87,8 @@ def make_work(
     """
     data, hold_out = with_hold_out(read_data(path, simulation), test, simulation)
     shares = _shares(data, simulation)
-    with apart(_planned, study, _published(simulation, data, shares), simulation.seed) as planned:
+    doing = apart if aside is None else aside.doing
+    with doing(_planned, study, _published(simulation, data, shares), simulation.seed) as planned:
         meanwhile(bytes_of(data.pictures, hold_out) + data.units.nbytes)
         plan, first = planned()
     _check_strategy(plan.server.strategy)

@@ -14,13 +14,21 @@ from policies.settings import declared
 from policies.terminal.printing import say
 from policies.terminal.progress import Watched
 from researcher.cli.study_options import study_settings_of
+from researcher.simulation.apart import Aside
 from researcher.simulation.rounds import Doing
 from researcher.simulation.settings import SimulationSettings
 from researcher.simulation.simulate import simulate
 
 
 def run(
-    *, data: Path, test: Path | None, out: Path, backbone_weights: str | None, in_process: bool, **given: Any
+    *,
+    data: Path,
+    test: Path | None,
+    out: Path,
+    backbone_weights: str | None,
+    in_process: bool,
+    aside: Aside,
+    **given: Any,
 ) -> None:
     """Runs a simulation and says what happens.
 
@@ -30,6 +38,7 @@ def run(
         out: Folder to write.
         backbone_weights: Of a features model, or None.
         in_process: Whether Ray is left out.
+        aside: Makes the plan.
         given: The options of a simulation and of its study's plan.
     """
     own = {name: given.pop(name) for name in declared(SimulationSettings)}
@@ -47,6 +56,7 @@ def run(
             on_retried=lambda hospital, at: say(f"round {at + 1}: a worker died; {hospital} is trained again"),
             on_shared=lambda told: say(f"Attention: {told}."),
             on_progress=_Steps(stack),
+            aside=aside,
         )
     _words().say_end(result, out)
 

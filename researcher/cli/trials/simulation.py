@@ -17,9 +17,13 @@ def simulate(**given: Any) -> None:
     """Runs a study at made-up hospitals that share one data set, on this machine's cores or a Ray cluster. Its noise
     follows from a seed and protects nobody: for public data alone.
     """
-    from researcher.cli.trials.simulated_study import run
+    from researcher.simulation.apart import Aside
 
-    run(**given)
+    # What makes the plan imports torch while this process imports what it needs, and reads the data.
+    with Aside("researcher.simulation.work", "datasites.training.models") as aside:
+        from researcher.cli.trials.simulated_study import run
+
+        run(**given, aside=aside)
 
 
 def add_commands(commands: ResearcherCommands) -> None:

@@ -46,12 +46,12 @@ class Done:
 
     @property
     def given(self) -> list[torch.Tensor]:
-        """The tensors among its arguments."""
+        """The tensors among its arguments, of any shape."""
         return list(_tensors((self.args, tuple(self.kwargs.values()))))
 
     @property
     def made(self) -> list[torch.Tensor]:
-        """The results that there are."""
+        """The results that there are, of any shape."""
         return [one for one in self.results if one is not None]
 
     @property
@@ -117,7 +117,7 @@ class Record(TorchDispatchMode):
 
 
 def needed(done: Sequence[Done], found: Sequence[torch.Tensor]) -> list[Done]:
-    """Those operations that `found` is made of, in order."""
+    """Those operations that `found`, of any shape, is made of, in order."""
     wanted, kept = {memory_of(one) for one in found}, list[Done]()
     for one in reversed(done):
         if any(memory_of(result) in wanted for result in one.made):
@@ -144,7 +144,7 @@ def _tensors(value: Any) -> Iterator[torch.Tensor]:
 
 
 def memory_of(tensor: torch.Tensor) -> int:
-    """Which memory a tensor lies in; the recording holds it, so that no other has its number."""
+    """Which memory a tensor of any shape lies in; the recording holds it, so that no other has its number."""
     return tensor.untyped_storage()._cdata
 
 

@@ -56,7 +56,7 @@ class Recorded:
         """Returns what was computed, in memory that later calls may overwrite.
 
         Args:
-            tensors: On the processor.
+            tensors: On the processor, of any shape.
             settings: Passed on behind them.
 
         Raises:
@@ -161,7 +161,8 @@ def recorded_gradients(model: nn.Module, loss: Loss) -> AddGradients:
 
     def add(inputs: Inputs, labels: torch.Tensor, pictures: int) -> None:
         found = recorded(*_parts(inputs), labels, settings=(pictures,))
-        torch._foreach_add_([parameter.grad for parameter in trained], list(found))
+        gradients = [parameter.grad for parameter in trained if parameter.grad is not None]
+        torch._foreach_add_(gradients, list[torch.Tensor](found))
 
     return add
 

@@ -40,7 +40,8 @@ class Recording:
         """Does what is to be recorded.
 
         Args:
-            do: Reads the same memory each time that it is called, and writes none that it did not make.
+            do: Reads the same memory each time that it is called, and writes none that it did not make; what it
+                returns may have any shape.
             room: Where it is done again.
         """
         record = Record(_MOST_TIMES * room.size_bytes)
@@ -62,7 +63,7 @@ class Recording:
         """Does it again, of what the memory that it reads holds now.
 
         Returns:
-            What it finds, in memory that lies in the room.
+            What it finds, each of the shape that it had, in memory that lies in the room or is taken anew.
         """
         with torch.no_grad():
             for call in self._calls:

@@ -36,7 +36,7 @@ class Room:
 
         Args:
             done: The operations, in order.
-            found: What is needed after the last.
+            found: What is needed after the last, of any shape.
         """
         written = {memory_of(one) for each in done if each.writes for one in each.made}
         loose = _loose(done, found)
@@ -77,7 +77,7 @@ class Moved:
     loose: Mapping[int, torch.Tensor]
 
     def tensor(self, tensor: torch.Tensor) -> torch.Tensor:
-        """The tensor there."""
+        """The tensor there, of the same shape."""
         if memory_of(tensor) in self.loose:
             return self.loose[memory_of(tensor)]
         place = self.places.get(memory_of(tensor))

@@ -79,3 +79,34 @@ def test_a_process_that_is_ended_from_outside_is_told(tmp_path: Path) -> None:
     (tmp_path / "ended.py").write_text(f"import os\ndef end():\n    os.kill(os.getpid(), {int(signal.SIGKILL)})\n")
     (said,) = _ran(RAISED.format(module="ended", name="end"), path=tmp_path)
     assert said.startswith("RunFailed The process that makes a simulation's plan was ended from outside")
+
+
+BEGUN = """
+import sys
+import time
+from pathlib import Path
+
+from researcher.simulation.apart import Aside
+
+with Aside("noting") as aside:
+    while not Path(sys.argv[1]).exists():
+        time.sleep(0.01)
+    from noting import inherited, process
+    if len(sys.argv) > 2:
+        with aside.doing(inherited) as wait:
+            print(wait() != process)
+            child = aside._process
+    else:
+        child = aside._process
+print(child.exitcode is not None or not child.is_alive())
+"""
+
+
+def test_a_process_that_is_begun_before_imports_at_once_and_ends_with_its_work_or_without(tmp_path: Path) -> None:
+    (tmp_path / "noting.py").write_text(
+        "import os, sys\nfrom pathlib import Path\nPath(sys.argv[1]).touch()\nprocess = os.getpid()\n"
+        "def inherited():\n    return process\n"
+    )
+    for more, said in ((["used"], ["True", "True"]), ([], ["True"])):
+        (tmp_path / "touched").unlink(missing_ok=True)
+        assert _ran(BEGUN, tmp_path / "touched", *more, path=tmp_path) == said
