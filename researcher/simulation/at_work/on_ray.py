@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, cast
 
 from policies.errors import RunFailed, WanwuError
@@ -51,6 +52,19 @@ def hospitals_together(model_bytes: int, *, alike: bool) -> int:
         alike: Whether all hospitals are sent the same.
     """
     return max(1, min(_MOST_TOGETHER, _TOGETHER_BYTES // max(1, model_bytes))) if alike else 1
+
+
+def in_parts(hospitals: Sequence[MadeUpHospital], together: int, workers: int) -> list[Sequence[MadeUpHospital]]:
+    """What is asked of a worker at once: so many hospitals, and single ones at the end, so that all end together.
+
+    Args:
+        hospitals: In order.
+        together: For how many a worker is asked at once.
+        workers: How many.
+    """
+    whole = max(0, len(hospitals) - together * workers) // together * together
+    starts = [*range(0, whole, together), *range(whole, len(hospitals))]
+    return [hospitals[start:end] for start, end in pairwise([*starts, len(hospitals)])]
 
 
 def start_workers(ray: Any, workers: int) -> list[Any]:
@@ -101,7 +115,7 @@ class OnRay:
         to_all = self.ray.put(first) if sent.alike else None
         together = hospitals_together(sum(array.nbytes for array in first.values()), alike=sent.alike)
         together = max(1, min(together, len(hospitals) // (_AHEAD_EACH * len(self.places))))  # all have as much to do
-        parts = [hospitals[start : start + together] for start in range(0, len(hospitals), together)]
+        parts = in_parts(hospitals, together, len(self.places))
 
         def ask(worker: Any, number: int) -> Any:
             for hospital in parts[number]:

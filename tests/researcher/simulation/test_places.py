@@ -13,8 +13,9 @@ from policies.plans.server.server_spec import ServerSpec
 from researcher.planning.settings import StudySettings
 from researcher.simulation.at_work import started
 from researcher.simulation.at_work.in_this_process import InThisProcess
-from researcher.simulation.at_work.on_ray import store_bytes
+from researcher.simulation.at_work.on_ray import in_parts, store_bytes
 from researcher.simulation.at_work.started import Places
+from researcher.simulation.made_up import MadeUpHospital
 from researcher.simulation.settings import SimulationSettings
 from researcher.simulation.simulate import simulate
 from researcher.simulation.work import Work, bytes_of, make_work
@@ -112,3 +113,21 @@ def test_a_folder_that_is_gone_on_with_or_refused_starts_nothing_early(
     with pytest.raises(ConfigError, match="something else"):
         simulate(STUDY, TWO, data, tmp_path / "other")
     assert seen == []
+
+
+@pytest.mark.parametrize(
+    ("many", "together", "workers", "sizes"),
+    [
+        (20, 4, 2, [4, 4, 4] + [1] * 8),
+        (19, 4, 2, [4, 4] + [1] * 11),
+        (5, 4, 2, [1] * 5),
+        (6, 1, 3, [1] * 6),
+        (3, 2, 1, [1] * 3),
+    ],
+)
+def test_hospitals_are_asked_for_together_and_the_last_ones_one_by_one(
+    many: int, together: int, workers: int, sizes: list[int]
+) -> None:
+    hospitals = [MadeUpHospital(f"h{number}", number, number + 1, 10) for number in range(many)]
+    parts = in_parts(hospitals, together, workers)
+    assert [len(part) for part in parts] == sizes and [one for part in parts for one in part] == hospitals
