@@ -136,26 +136,29 @@ def take_update(source: Path | bytes, expected: Shapes, *, max_bytes: int, encod
 
 
 def checked_update(
-    file: Path, expected: Shapes, *, max_bytes: int, encoding: str = "none"
-) -> Callable[[], FiniteArrays]:
-    """Checks a file as `take_update` does, and returns what gives its arrays: read from the file when it is called.
-
-    An update that nothing encodes takes no memory until then, also once the file's name is gone.
+    file: Path,
+    expected: Shapes,
+    *,
+    max_bytes: int,
+    encoding: str = "none",
+    told: Callable[[Exception], Exception] = lambda error: error,
+) -> FiniteArrays | AtRest:
+    """Checks a file as `take_update` does; an update that nothing encodes takes no memory until its arrays are read.
 
     Args:
         file, expected, max_bytes, encoding: As of `take_update`.
+        told: What is raised where the disk does not give later what was checked, of the Malformed or OSError.
 
     Returns:
-        To be called once; raises `Malformed` or OSError where the disk does not give what was checked.
+        Name → float32 array, each of its parameter's shape; they are there also once the file's name is gone.
 
     Raises:
         InputRefused, OSError: As `take_update`.
     """
     if encoding != "none":
-        arrays = take_update(file, expected, max_bytes=max_bytes, encoding=encoding)
-        return lambda: arrays
+        return take_update(file, expected, max_bytes=max_bytes, encoding=encoding)
     try:
-        return AtRest(file, expected, max_bytes=max_bytes).read
+        return AtRest(file, expected, max_bytes=max_bytes, told=told)
     except Malformed as error:
         raise InputRefused(_NOT_DECLARED.format(error)) from error
 

@@ -6,13 +6,14 @@ The format and its strictness are those of `policies.contracts.weights`; only th
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import math
 import os
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 
@@ -34,8 +35,14 @@ class WeightsFile:
     """An open file that is exactly the expected float32 arrays, except for values that are not finite."""
 
     def __init__(self, file: io.BufferedIOBase, expected: Shapes, size: int) -> None:
-        self._file, self._shapes = file, expected
+        self._file, self._shapes, self._descriptor = file, expected, -1
         self._start, self._offsets = check_header(file, size, expected)
+
+    def at(self, descriptor: int) -> Self:
+        """The same file with its descriptor, or another one, at which `array`, `check` and `fill` read."""
+        other = copy.copy(self)
+        other._descriptor = descriptor
+        return other
 
     def chunks(self, name: str) -> Iterator[np.ndarray]:
         """Yields the values of one array in order, float32, (n,) with n at most `CHUNK_VALUES`.
@@ -61,7 +68,8 @@ class WeightsFile:
 
         def fill(begin: int, end: int) -> None:
             for start in range(begin, end, CACHED_VALUES):
-                self._fill(name, start, values[start : min(start + CACHED_VALUES, end)])
+                self.fill(name, start, piece := values[start : min(start + CACHED_VALUES, end)])
+                all_finite(name, piece)
 
         in_halves(values.size, fill)
         return values.astype(np.float32, copy=False).reshape(self._shapes[name])
@@ -76,19 +84,23 @@ class WeightsFile:
         def look(begin: int, end: int) -> None:
             room = np.empty(min(CACHED_VALUES, end - begin), "<f4")
             for start in range(begin, end, CACHED_VALUES):
-                self._fill(name, start, room[: min(CACHED_VALUES, end - start)])
+                self.fill(name, start, piece := room[: min(CACHED_VALUES, end - start)])
+                all_finite(name, piece)
 
         for name in sorted(self._shapes):
             in_halves(math.prod(self._shapes[name]), look)
 
-    def _fill(self, name: str, start: int, values: np.ndarray) -> None:
-        """Reads an array's values from its place `start` on, from any thread, into float32, (n,)."""
+    def fill(self, name: str, start: int, values: np.ndarray) -> None:
+        """Reads an array's values from its place `start` on, from any thread, into float32, (n,); looks at none.
+
+        Raises:
+            Malformed: The file ends before.
+        """
         left, position = values.view(np.uint8).data, self._start + self._offsets[name] + 4 * start
         while left:
-            if not (count := os.preadv(self._file.fileno(), [left], position)):
+            if not (count := os.preadv(self._descriptor, [left], position)):
                 raise Malformed("it is cut off")
             left, position = left[count:], position + count
-        all_finite(name, values)
 
 
 @contextlib.contextmanager
@@ -99,7 +111,7 @@ def open_weights(path: Path, expected: Shapes, *, max_bytes: int) -> Iterator[We
         Malformed: It is not a plain safetensors file of exactly the expected arrays.
     """
     with open_plain(path, max_bytes=max_bytes) as (file, size):
-        yield WeightsFile(file, expected, size)
+        yield WeightsFile(file, expected, size).at(file.fileno())
 
 
 def read_whole(path: Path, expected: Shapes, *, max_bytes: int) -> FiniteArrays:
@@ -120,44 +132,85 @@ def read_whole(path: Path, expected: Shapes, *, max_bytes: int) -> FiniteArrays:
         return FiniteArrays({name: file.array(name) for name in sorted(expected)})
 
 
-class AtRest:
-    """A checked file of weights that stays on its disk until it is read, also once its name is gone.
+class ArrayAtRest:
+    """One array of a checked file, of which pieces are read at a time."""
 
-    Many of them take no memory, and a disk that fails meanwhile is an error to who reads.
+    def __init__(self, file: WeightsFile, name: str, shape: tuple[int, ...], told: Callable[[Exception], Exception]):
+        """Reads nothing; see `AtRest.part`."""
+        self._file, self._name, self._told = file, name, told
+        self.shape = shape
+
+    def fill(self, start: int, values: np.ndarray) -> None:
+        """Reads values from place `start` of the flattened array on, from any thread.
+
+        They were finite when the file was checked. Whoever adds them up looks at the sum, which is quicker than to look
+        at each again.
+
+        Args:
+            start: How many values come before.
+            values: What they are read into, float32, (n,).
+
+        Raises:
+            Exception: As `told` of `AtRest` makes it of what went wrong.
+        """
+        try:
+            self._file.fill(self._name, start, values)
+        except (OSError, Malformed) as error:
+            raise self._told(error) from error
+
+
+class AtRest(Mapping[str, np.ndarray]):
+    """A checked file of weights as a mapping, of which an array is read each time that it is asked for.
+
+    Many of them take no memory, and a disk that fails meanwhile is an error to who reads, also once the file's name is
+    gone: who looks at a map of a file is ended by the system then (SIGBUS).
     """
 
-    def __init__(self, path: Path, expected: Shapes, *, max_bytes: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        expected: Shapes,
+        *,
+        max_bytes: int,
+        told: Callable[[Exception], Exception] = lambda error: error,
+    ) -> None:
         """Checks the file, in bounded memory, and keeps it open.
 
         Args:
             path: The file, which must not be a link.
             expected: Name → shape.
             max_bytes: Largest file.
+            told: What is raised where the disk does not give later what was checked, of the Malformed or OSError.
 
         Raises:
             Malformed, OSError: As `read_whole`.
         """
-        self._shapes = expected
+        self._shapes, self._told = dict(expected), told
         with open_plain(path, max_bytes=max_bytes) as (file, size):
-            self._size = size
-            WeightsFile(file, expected, size).check()
-            self._descriptor = os.dup(file.fileno())
-        self._closing = weakref.finalize(self, os.close, self._descriptor)
+            weights = WeightsFile(file, expected, size).at(file.fileno())
+            weights.check()
+            descriptor = os.dup(file.fileno())
+        weakref.finalize(self, os.close, descriptor)
+        self._file = weights.at(descriptor)
 
-    def read(self) -> FiniteArrays:
-        """Reads the arrays into memory, sorted by name, and lets go of the file; once.
+    def part(self, name: str) -> ArrayAtRest:
+        """One array, whose values are read a piece at a time; as long as this mapping is there."""
+        return ArrayAtRest(self._file, name, self._shapes[name], self._told)
 
-        Raises:
-            Malformed: The disk gives other bytes now than those that were checked.
-            OSError: It does not give them.
-        """
+    def __getitem__(self, name: str) -> np.ndarray:
+        """Reads one array into memory, float32, of its shape."""
+        if name not in self._shapes:
+            raise KeyError(name)
         try:
-            with open(self._descriptor, "rb", buffering=0, closefd=False) as file:
-                file.seek(0)
-                weights = WeightsFile(io.BufferedReader(file), self._shapes, self._size)
-                return FiniteArrays({name: weights.array(name) for name in sorted(self._shapes)})
-        finally:
-            self._closing()
+            return self._file.array(name)
+        except (OSError, Malformed) as error:
+            raise self._told(error) from error
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._shapes))
+
+    def __len__(self) -> int:
+        return len(self._shapes)
 
 
 def is_canonical(path: Path, expected: Shapes, *, max_bytes: int) -> bool:

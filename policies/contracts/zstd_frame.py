@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, BinaryIO
+import io
+from typing import Any
 
 import zstandard
 
@@ -22,7 +23,7 @@ def packer() -> Any:
 class ZstdFrame:
     """A frame that is being read. It must be all that is left of its file."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: io.BufferedIOBase) -> None:
         self._file = file
         self._unpacker = zstandard.ZstdDecompressor(max_window_size=_WINDOW_BYTES).decompressobj()
         self._ready = bytearray()

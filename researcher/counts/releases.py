@@ -114,7 +114,7 @@ class CountRequest(Submission[EvaluationPlan | StatisticsPlan | GramPlan]):
             except WanwuError as error:
                 skipped[name] = f"{error.code}: {error.public}"
                 return
-            arrays[name] = answer.take_update()
+            arrays[name] = dict(answer.take_update())
             if answer.epsilon is not None:
                 epsilon[name] = answer.epsilon
 

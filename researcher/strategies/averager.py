@@ -13,7 +13,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from policies.contracts.halves import CACHED_VALUES, in_halves
-from policies.errors import InputRefused, NotEnoughDatasites
+from policies.contracts.weights import is_finite
+from policies.contracts.weights_file import ArrayAtRest, AtRest
+from policies.errors import ConfigError, InputRefused, NotEnoughDatasites
 from researcher.strategies.state import ClientUpdate, Weights, check_update
 
 # Updates that are added in one go: the sums, twice as large as an update, come from memory once for all of them. More
@@ -40,8 +42,9 @@ class Averager:
         self._sums: Weights = {name: np.zeros(array.shape, dtype=np.float64) for name, array in like.items()}
         values = sum(total.size for total in self._sums.values())
         self._together = _ADDED_TOGETHER if values >= _LEAST_TO_WAIT else 1
-        self._waiting: list[tuple[Weights, float]] = []
+        self._waiting: list[tuple[Mapping[str, np.ndarray], float]] = []
         self._weight = 0.0
+        self._is_read = False  # from a disk, as values were added
         self._datasites: set[str] = set()
 
     @property
@@ -58,6 +61,7 @@ class Averager:
         if update.datasite in self._datasites:
             raise InputRefused(f"{update.datasite!r} sent two client updates in one round, expected one.")
         check_update(update, self._sums)
+        self._is_read = self._is_read or isinstance(update.update, AtRest)
         self._waiting.append((update.update, update.weight / math.sqrt(1 + update.staleness)))
         if len(self._waiting) == self._together:
             self._add_waiting()
@@ -69,34 +73,51 @@ class Averager:
 
         Raises:
             NotEnoughDatasites: No update was added.
+            ConfigError: This machine's disk gave other values than those that were checked.
         """
         if not self._datasites:
             raise NotEnoughDatasites("A mean needs at least one client update, none was added.")
         self._add_waiting()
+        if self._is_read and not all(map(is_finite, self._sums.values())):
+            raise ConfigError(
+                "A client update of this round has changed on this machine's disk since it came. Look at the disk that "
+                "TMPDIR is on, or name another folder there, and run it again: the hospitals keep their updates."
+            )
         return {name: np.asarray(total / self._weight) for name, total in self._sums.items()}
 
     def _add_waiting(self) -> None:
         for name, total in self._sums.items():
-            add_scaled(total, [(update[name], factor) for update, factor in self._waiting])
+            add_scaled(total, [(_part(update, name), factor) for update, factor in self._waiting])
         self._waiting.clear()
 
 
-def add_scaled(total: np.ndarray, parts: Sequence[tuple[np.ndarray, float]]) -> None:
+def _part(update: Mapping[str, np.ndarray], name: str) -> np.ndarray | ArrayAtRest:
+    """An array of an update, or what reads it piece by piece where it lies on a disk."""
+    return update.part(name) if isinstance(update, AtRest) else update[name]
+
+
+def add_scaled(total: np.ndarray, parts: Sequence[tuple[np.ndarray | ArrayAtRest, float]]) -> None:
     """Adds to a float64 total, in pieces that stay in the processor's cache.
 
     Args:
         total: Of any shape.
         parts: (array, factor): factor · array is added, one after the other; each array of the total's shape.
     """
-    sums, added = total.reshape(-1), [(array.reshape(-1), factor) for array, factor in parts]
+    sums = total.reshape(-1)
+    added = [(one if isinstance(one, ArrayAtRest) else one.reshape(-1), factor) for one, factor in parts]
 
     def add(begin: int, end: int) -> None:
         room = np.empty(min(_VALUES_AT_ONCE, end - begin))
+        read = np.empty(room.shape, "<f4")
         for start in range(begin, end, _VALUES_AT_ONCE):
             stop = min(start + _VALUES_AT_ONCE, end)
             product, piece = room[: stop - start], sums[start:stop]
             for values, factor in added:
-                product[...] = values[start:stop]
+                if isinstance(values, ArrayAtRest):
+                    values.fill(start, read[: stop - start])
+                    product[...] = read[: stop - start]
+                else:
+                    product[...] = values[start:stop]
                 product *= factor
                 piece += product
 

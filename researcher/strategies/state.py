@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from policies.contracts.weights import FiniteArrays, is_finite
+from policies.contracts.weights_file import AtRest
 from policies.errors import InputRefused
 from researcher.strategies.per_hospital.kept_weights import KeptWeights
 
@@ -32,7 +33,7 @@ class ClientUpdate:
     """
 
     datasite: str
-    update: Weights
+    update: Mapping[str, np.ndarray]
     weight: float
     staleness: int = 0
     steps: int = 1
@@ -60,6 +61,11 @@ def check_update(update: ClientUpdate, like: Mapping[str, np.ndarray]) -> None:
     if unknown := sorted(update.update.keys() - like.keys()):
         raise InputRefused(f"{who} holds {unknown[0]!r}, which the global model does not have.")
     arrays = update.update
+    if isinstance(arrays, AtRest):
+        if wrong := [name for name in arrays if arrays.part(name).shape != like[name].shape]:
+            shapes = f"float32 {like[wrong[0]].shape}, got {arrays.part(wrong[0]).shape}"
+            raise InputRefused(f"{who} must hold {wrong[0]!r} as {shapes}.")
+        return  # its values were looked at, and are again as they are read
     known_finite = arrays.is_known if isinstance(arrays, FiniteArrays) else lambda name: False
     for name, array in arrays.items():
         shape = like[name].shape

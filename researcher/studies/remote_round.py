@@ -21,7 +21,7 @@ from researcher.hospitals.connections.connecting import NOT_LET_IN
 from researcher.hospitals.hospital import Hospital
 from researcher.studies.retry_policy import RetryPolicy
 from researcher.studies.rounds.datasite_round import DatasiteRound
-from researcher.studies.rounds.fetched_update import fetch, kept_here, read_back
+from researcher.studies.rounds.fetched_update import fetch, kept_here, unreadable
 from researcher.studies.rounds.outgoing import Outgoing
 from researcher.studies.rounds.reaching import NOT_REACHED, reaching
 
@@ -214,11 +214,12 @@ class RemoteRound:
         limit = largest_size(shapes, encoding)
         with kept_here(self.hospital.name) as file:
             size = fetch(lambda: self._reaching(lambda: routes.get_blob(run.update, file, max_bytes=limit)))
-            update = checked_update(file, shapes, max_bytes=limit, encoding=encoding)
+            failing = partial(unreadable, self.hospital.name)
+            update = checked_update(file, shapes, max_bytes=limit, encoding=encoding, told=failing)
         ended = time.monotonic()
         self._say("done")
         return DatasiteRound(
-            update=partial(read_back, self.hospital.name, update),
+            update=update,
             bytes_up=bytes_up,
             bytes_down=size,
             queue_seconds=started - sent,

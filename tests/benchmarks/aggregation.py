@@ -28,7 +28,7 @@ from resident_memory import Memory  # noqa: E402
 
 from policies.contracts.outputs import checked_update, take_update  # noqa: E402
 from policies.contracts.weights import canonical_bytes  # noqa: E402
-from researcher.strategies import ClientUpdate, FedAvg, Weights  # noqa: E402
+from researcher.strategies import ClientUpdate, FedAvg  # noqa: E402
 
 _BUFFER_BYTES = 1 << 20
 
@@ -73,8 +73,7 @@ def measure(file: Path, megabytes: int, updates: int) -> dict[str, object]:
 def _updates(file: Path, shapes: dict[str, tuple[int, ...]], updates: int) -> Iterator[ClientUpdate]:
     size = file.stat().st_size
     for number in range(updates):
-        update: Weights = checked_update(file, shapes, max_bytes=size)()
-        yield ClientUpdate(f"hospital_{number}", update, 1.0 + number)
+        yield ClientUpdate(f"hospital_{number}", checked_update(file, shapes, max_bytes=size), 1.0 + number)
 
 
 def _shapes(megabytes: int) -> dict[str, tuple[int, ...]]:

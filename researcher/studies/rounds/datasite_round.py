@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,10 +16,10 @@ class DatasiteRound:
     """What came back from one hospital, and what it took. Bytes are those of the encoded weights and update.
 
     Attributes:
-        update: Gives the checked update, once; it may lie on the disk until then.
+        update: Name → float32 array, each of its parameter's shape, checked; it may lie on the disk.
     """
 
-    update: Callable[[], dict[str, np.ndarray]] | None
+    update: Mapping[str, np.ndarray] | None
     bytes_up: int
     bytes_down: int
     queue_seconds: float
@@ -28,7 +28,7 @@ class DatasiteRound:
     epsilon: float | None
     arrived: float = field(default_factory=time.monotonic)
 
-    def take_update(self) -> dict[str, np.ndarray]:
+    def take_update(self) -> Mapping[str, np.ndarray]:
         """Hands the update over, so that only the average stays in memory.
 
         Returns:
@@ -40,4 +40,4 @@ class DatasiteRound:
         if self.update is None:
             raise FederationError("The update was taken already.")
         update, self.update = self.update, None
-        return update()
+        return update

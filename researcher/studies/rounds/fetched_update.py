@@ -9,9 +9,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
-
-from policies.contracts.weights import Malformed
 from policies.errors import BlobUnknown, ConfigError, FederationError, RunLost
 
 _GONE = (
@@ -20,7 +17,6 @@ _GONE = (
 )
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_Arrays = dict[str, np.ndarray]
 
 
 @contextlib.contextmanager
@@ -43,24 +39,9 @@ def kept_here(datasite: str) -> Iterator[Path]:
         ) from error
 
 
-def read_back(datasite: str, read: Callable[[], _Arrays]) -> _Arrays:
-    """The arrays of an update that was checked and lies on this machine's disk.
-
-    Args:
-        datasite: Whose update it is.
-        read: As `policies.contracts.outputs.checked_update` returns it.
-
-    Returns:
-        Name → float32 array, each of its parameter's shape.
-
-    Raises:
-        ConfigError: The disk does not give back what it was given.
-    """
-    try:
-        return read()
-    except (OSError, Malformed) as error:
-        where = os.environ.get("TMPDIR") or "the folder of temporary files"
-        raise _unreadable(datasite, where, error) from error
+def unreadable(datasite: str, why: Exception) -> ConfigError:
+    """The error of an update that was checked, lies on this machine's disk, and is not given back by it."""
+    return _unreadable(datasite, os.environ.get("TMPDIR") or "the folder of temporary files", why)
 
 
 def _unreadable(datasite: str, where: str, why: object) -> ConfigError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,8 @@ from policies.errors import (
     SignInFailed,
     WanwuError,
 )
-from researcher.studies.rounds.fetched_update import fetch, kept_here, read_back
+from researcher.strategies import ClientUpdate, FedAvg
+from researcher.studies.rounds.fetched_update import fetch, kept_here, unreadable
 
 
 def taking(*ends: int | WanwuError) -> tuple[Callable[[], int], list[int]]:
@@ -72,10 +74,23 @@ def test_an_update_that_this_machines_disk_does_not_give_back_is_told_as_that(tm
     content = canonical_bytes({"w": np.ones(50_000, np.float32)})
     with kept_here("hospital_a") as file:
         file.write_bytes(content)
-        read = checked_update(file, shapes, max_bytes=len(content))
+        update = checked_update(file, shapes, max_bytes=len(content), told=partial(unreadable, "hospital_a"))
         os.truncate(file, 100)
     with pytest.raises(ConfigError, match=r"update of .hospital_a. .* read back .* the hospital keeps the update"):
-        read_back("hospital_a", read)
+        FedAvg().apply(FedAvg().init({"w": np.zeros(50_000, np.float32)}), [ClientUpdate("hospital_a", update, 1.0)])
+
+
+def test_values_that_changed_on_this_machines_disk_reach_no_model(tmp_path: Path) -> None:
+    weights = {"w": np.zeros(50_000, np.float32)}
+    content = canonical_bytes({"w": np.ones(50_000, np.float32)})
+    file = tmp_path / "update"
+    file.write_bytes(content)
+    update = checked_update(file, {"w": (50_000,)}, max_bytes=len(content))
+    after = FedAvg().apply(FedAvg().init(weights), [ClientUpdate("a", update, 2.0)])
+    assert np.array_equal(after.weights["w"], update["w"])
+    file.write_bytes(content[:-4] + np.float32(np.inf).tobytes())
+    with pytest.raises(ConfigError, match="changed on this machine's disk since it came"):
+        FedAvg().apply(FedAvg().init(weights), [ClientUpdate("a", update, 2.0)])
 
 
 @pytest.mark.parametrize(("number", "told"), [(errno.ENOSPC, "Make room"), (errno.EIO, "Look at that disk")])

@@ -65,7 +65,7 @@ class Scripted(Study):
             if error is not None:
                 raise error
             update = {key: np.ones(shape, dtype=np.float32) for key, shape in shapes.items()}
-            return DatasiteRound(lambda: update, 10, 10, 0.0, 0.0, 0.0, 0.5)
+            return DatasiteRound(update, 10, 10, 0.0, 0.0, 0.0, 0.5)
 
         told = {"round_index": round_index, "epsilon": spent, "asked": False, "outstanding": None, "dropped": None}
         return SimpleNamespace(hospital=SimpleNamespace(name=name), run=run, stopping=threading.Event(), **told)

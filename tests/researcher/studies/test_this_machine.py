@@ -82,7 +82,7 @@ def test_a_full_folder_of_temporary_files_is_named_and_no_hospital_is_left_out_f
     made = study(tmp_path, hospitals)
     with monkeypatch.context() as within:
         within.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
-        with pytest.raises(ConfigError, match=r"in .*gone.* read back \(No such file or directory\)\. Look at that disk"):
+        with pytest.raises(ConfigError, match=r"in .*gone.* back \(No such file or directory\)\. Look at that disk"):
             run(made)
     with pytest.MonkeyPatch.context() as within:
         within.setattr(tempfile, "tempdir", str(tmp_path))
