@@ -46,7 +46,11 @@ def test_what_remembers_something_is_computed_each_time() -> None:
 
 
 def test_a_step_of_several_batches_of_one_shape_adds_them_all_up() -> None:
-    sums = DrawnAlone(lambda batch: [batch.inputs.sum(0).double(), batch.labels.sum().double()])
+    def clipped_sum(batch: Batch) -> list[torch.Tensor]:
+        assert isinstance(batch.inputs, torch.Tensor)
+        return [batch.inputs.sum(0).double(), batch.labels.sum().double()]
+
+    sums = DrawnAlone(clipped_sum)
     for turn in range(4):
         rows = [torch.full((2, 3), float(turn + more)) for more in (0, 1, 2)]
         batches = [Batch(one, one[:, 0], torch.tensor([True, True])) for one in rows]
@@ -101,12 +105,12 @@ def test_gradients_without_privacy_are_torchs_while_pictures_and_weights_change(
     for turn in range(4):
         images, labels = torch.randn(3, channels, height, height), torch.tensor([0, 1, turn % 2])
         images = images.contiguous(memory_format=torch.channels_last)
-        for parameter in model.parameters():
-            parameter.grad = torch.zeros_like(parameter)
+        zeros = [torch.zeros_like(parameter) for parameter in model.parameters()]
+        for parameter, zero in zip(model.parameters(), zeros, strict=True):
+            parameter.grad = zero
         add(images, labels, 3)
-        found = [parameter.grad.clone() for parameter in model.parameters()]
-        for parameter in model.parameters():
-            parameter.grad.zero_()
+        found = [zero.clone() for zero in zeros]
+        model.zero_grad()
         (summed_loss(model(images), labels) / 3).backward()
         assert all(torch.equal(one, parameter.grad) for one, parameter in zip(found, model.parameters(), strict=True))
         with torch.no_grad():
