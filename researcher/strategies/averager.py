@@ -22,15 +22,17 @@ from researcher.strategies.state import ClientUpdate, Weights, check_update
 # would be quicker still, and take an update's memory each; of 100 MB, five and all else take less than 1 GB. Of fewer
 # values in all the sums stay in the processor's cache, and each is added at once.
 _ADDED_TOGETHER = 5
+_READ_TOGETHER = 20  # of those that lie on a disk, and take no memory
 _LEAST_TO_WAIT = 1 << 20
-_VALUES_AT_ONCE = CACHED_VALUES // 2
+_VALUES_AT_ONCE = CACHED_VALUES
 
 
 class Averager:
     """Sums weighted updates in float64, in the order in which they came; memory does not grow with their number.
 
     An update is checked whole before any of it is added: one that is refused leaves the mean as it was. Large ones wait
-    until five can be added together, so that nobody may write to an update's arrays before the mean is taken.
+    until five, or twenty that lie on a disk, can be added together, so that nobody may write to an update's arrays
+    before the mean is taken.
     """
 
     def __init__(self, like: Mapping[str, np.ndarray]) -> None:
@@ -63,7 +65,8 @@ class Averager:
         check_update(update, self._sums)
         self._is_read = self._is_read or isinstance(update.update, AtRest)
         self._waiting.append((update.update, update.weight / math.sqrt(1 + update.staleness)))
-        if len(self._waiting) == self._together:
+        on_disk = sum(isinstance(one, AtRest) for one, _ in self._waiting)
+        if self._together == 1 or on_disk == _READ_TOGETHER or len(self._waiting) - on_disk == self._together:
             self._add_waiting()
         self._weight += update.weight
         self._datasites.add(update.datasite)
