@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from policies.plans.picture_form import PictureForm
-from researcher.hospitals.hospital import DatasetInfo
+
+if TYPE_CHECKING:
+    from researcher.hospitals.hospital import DatasetInfo
 
 SHOWN_THE_SAME = ("name", "class_names", "label_kind", "image_shape", "unit")
 _MEANS = {

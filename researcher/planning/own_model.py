@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from policies.errors import ConfigError, PlanError
 from policies.graphs.graph import Graph
@@ -12,7 +13,9 @@ from policies.graphs.losses.own_loss import objective_of
 from policies.graphs.own_model import spec_of
 from policies.plans.model_spec import ModelSpec
 from policies.plans.objective.objective_spec import ObjectiveSpec
-from researcher.hospitals.hospital import DatasetInfo
+
+if TYPE_CHECKING:
+    from researcher.hospitals.hospital import DatasetInfo
 
 
 def own_model(source: Graph | Path | str, dataset: DatasetInfo) -> ModelSpec:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from policies.answers import rounded
 from policies.budget.accountant import calibrate_noise, epsilon_spent, plan_spend
@@ -18,11 +18,13 @@ from policies.plans.tokeniser import TEXT_MODELS, check_text
 from policies.plans.training import ModelSpec, PrivacySpec, TrainingPlan
 from policies.settings import declared
 from researcher.hospitals.differences import differences
-from researcher.hospitals.hospital import DatasetInfo
 from researcher.planning import few_rounds, recipes
 from researcher.planning.count_settings import GramSettings
 from researcher.planning.own_model import own_model, own_objective
 from researcher.planning.settings import StudySettings
+
+if TYPE_CHECKING:
+    from researcher.hospitals.hospital import DatasetInfo
 
 
 def make_plan(settings: StudySettings, datasets: Sequence[DatasetInfo]) -> TrainingPlan:

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,7 +21,6 @@ from researcher.evaluation.copies import trained_on_too
 from researcher.evaluation.feature_hold_out import with_features
 from researcher.evaluation.hold_out import HoldOut
 from researcher.evaluation.shared_part import halves
-from researcher.hospitals.hospital import DatasetInfo
 from researcher.planning.planning import StudySettings, make_plan
 from researcher.simulation.apart import Aside, apart
 from researcher.simulation.data import Data, read_data, with_hold_out
@@ -28,6 +28,9 @@ from researcher.simulation.made_up import MadeUpHospital, SharedPictures, in_ord
 from researcher.simulation.settings import SimulationSettings
 from researcher.simulation.split import Share, shared_out
 from researcher.strategies import Weights
+
+if TYPE_CHECKING:
+    from researcher.hospitals.hospital import DatasetInfo
 
 DATASET = "simulated"
 _RUNNING = ("ray_address", "workers", "worker_memory", "in_process")
@@ -129,6 +132,8 @@ def _shares(data: Data, simulation: SimulationSettings) -> tuple[Share, ...]:
 
 def _published(simulation: SimulationSettings, data: Data, shares: Sequence[Share]) -> list[DatasetInfo]:
     """The datasets that such hospitals would publish."""
+    from researcher.hospitals.hospital import DatasetInfo  # late: its channel's libraries, while workers begin
+
     height, width, channels = data.pictures.images.shape[1:]
     return [
         DatasetInfo(
