@@ -13,6 +13,7 @@ PURPOSE_COMPUTED = "What is done with the data follows from the plan alone, not 
 PURPOSE_STATED = "The researcher's own words on the purpose stand apart. Nobody has checked them."
 PURPOSE_MISSING = "The researcher states no purpose. Ask for it."
 DATA_WHICH = "Dataset {dataset}, version {version}: {modality}, {size} {unit}s by its public size, {classes} classes."
+DATA_WHICH_UNNAMED = "Dataset {dataset}, version {version}: {size} {unit}s by its public size, {classes} classes."
 DATA_STAY = "The data stay in the hospital; the request names no other dataset and can reach none."
 PEOPLE_WHO = "{researcher}, enrolled here since {since}; the account's key is {account}."
 PEOPLE_UNKNOWN = "{researcher}; since when this researcher is enrolled is not known. The account's key is {account}."
@@ -39,11 +40,12 @@ def questions_of(
 ) -> tuple[Question, ...]:
     """Purpose, data, people, setting, outputs."""
     plan, manifest = checked.plan, checked.dataset.manifest
+    unnamed = manifest.modality == "other"
     data = said(
-        DATA_WHICH,
+        DATA_WHICH_UNNAMED if unnamed else DATA_WHICH,
         dataset=manifest.name,
         version=manifest.dataset_version,
-        modality=manifest.modality,
+        **({} if unnamed else {"modality": manifest.modality}),
         size=manifest.public_size,
         unit=manifest.unit,
         classes=len(manifest.class_names),

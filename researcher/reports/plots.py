@@ -20,7 +20,11 @@ from researcher.reports.result import StudyResult
 MANY_CLASSES = 9
 MANY_LABELLED = 40
 MANY_SIZE_INCHES = (9.6, 8.0)
-BLUES = LinearSegmentedColormap.from_list("blues", ("#f5f8fc", "#9cc3e6", "#2f7fc4", "#08407e"))
+# Blues between the two that meet at a half hold no ink that is read both on white and turned over, on a dark page.
+HALF = 0.5
+BLUES = LinearSegmentedColormap.from_list(
+    "blues", ((0, "#f5f8fc"), (0.37, "#9cc3e6"), (HALF, "#76abda"), (HALF, "#3482c6"), (1, "#08407e"))
+)
 
 
 def write_plots(folder: Path | str, result: StudyResult) -> dict[str, Path]:
@@ -193,7 +197,7 @@ def _write_cells(axes: Axes, matrix: np.ndarray, shares: np.ndarray) -> None:
     apart = 0.55 * size / 72 / inches if counted else 0.0
     for row, column in np.ndindex(classes, classes):
         share, count = shares[row, column], matrix[row, column]
-        colour = "white" if share > 0.65 else drawing.INK if count else drawing.FAINT
+        colour = "white" if share >= HALF else drawing.INK if count else drawing.FAINT
         centred: dict[str, Any] = {"ha": "center", "va": "center"}
         said = f"{share:.0%}" if matrix[row].any() else "–"  # a share of no picture
         axes.text(column, row - apart, said, color=colour, fontsize=size, **centred)

@@ -49,6 +49,7 @@ def make_environment(language: Language) -> Environment:
         day=language.day,
         iso=language.iso,
         paragraphs=_paragraphs,
+        broken_at_underscores=_broken_at_underscores,
     )
     return environment
 
@@ -57,3 +58,8 @@ def _paragraphs(text: str) -> Markup:
     """A text of several lines that somebody wrote: each line as it was, none of it obeyed."""
     lines = [line for line in text[: 4 * MOST_CHARACTERS].splitlines() if line.strip()]
     return Markup("").join(Markup("<p>{}</p>").format(shown(line, most=MOST_CHARACTERS)) for line in lines)
+
+
+def _broken_at_underscores(value: object) -> Markup:
+    """A setting's value, shown as any other, whose lines may end behind an underscore and so need not within a word."""
+    return Markup("_<wbr>").join(Markup("{}").format(one) for one in shown(value, most=MOST_CHARACTERS).split("_"))

@@ -69,6 +69,13 @@ ROUTES = (
     ("POST", "/studies/aa/remove", (ADMIN_NAME, REVIEWER_NAME)),
 )
 
+LINES_OF_THE_LAST_WORD = """cell => {
+  const text = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT).nextNode(), word = document.createRange();
+  word.setStart(text, text.data.trimEnd().lastIndexOf(" ") + 1);
+  word.setEnd(text, text.data.trimEnd().length);
+  return word.getClientRects().length;
+}"""
+
 
 @contextmanager
 def browsing(console: ConsoleOfFakes, name: str) -> Iterator[httpx.Client]:
@@ -278,6 +285,23 @@ def test_what_the_doctor_found_is_read_whole_on_a_telephone(
     page.goto(f"{own_console.url}/well")
     table = page.get_by_role("table", name="Findings")
     assert table.evaluate("table => table.offsetWidth <= table.parentElement.clientWidth")
+
+
+def test_words_and_digests_of_an_event_are_read_whole_where_its_details_are_open(
+    own_console: ConsoleOfFakes, context_of: Callable[..., BrowserContext]
+) -> None:
+    own_console.noted.log.write("request rehearsed", request="f" * 32, answer="passed")
+    context = context_of(viewport={"width": 1280, "height": 900})
+    own_console.sign_in(context, ADMIN_NAME)
+    page = context.new_page()
+    page.goto(f"{own_console.url}/audit")
+    page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    lines = page.locator("tbody th", has_text="rehearsed").evaluate(LINES_OF_THE_LAST_WORD)
+    assert lines == 1
+    widths = page.locator("td .facts > div").evaluate_all(
+        "all => all.map(one => [...one.children].map(at => at.clientWidth))"
+    )
+    assert widths and all(value > 1.3 * name for name, value in widths)
 
 
 # --- what is shown ---

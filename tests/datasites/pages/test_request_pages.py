@@ -438,6 +438,34 @@ def test_the_card_shows_what_an_own_model_is_made_of(own: ConsoleOfFakes, book: 
     assert "内置模型中与它最接近的是 resnet18" in chinese and "网络结构，自上而下" in chinese
 
 
+LINES = """cell => {
+  const text = document.createRange();
+  text.selectNodeContents(cell);
+  return new Set([...text.getClientRects()].map(one => Math.round(one.top))).size;
+}"""
+
+
+def test_a_setting_that_differs_and_a_layers_shape_are_not_broken_within_a_word(
+    own: ConsoleOfFakes, book: FakeBook, context_of: Callable[..., BrowserContext]
+) -> None:
+    changed = Changed("augmentation", "how drawn pictures are changed", "flips_and_turns", "none")
+    layers = (Layer("stem", "conv2d", "(B, 16, 16, 16)", 448, 110_592),)
+    asked_before = (replace(book.requests[PENDING].differences[0], changed=(changed,)),)
+    own_model = Summary(1, 448, 110_592, {"conv2d": 1}, layers, (), None)
+    book.requests[PENDING] = replace(book.requests[PENDING], differences=asked_before, own_model=own_model)
+    assert "flips_<wbr>and_<wbr>turns" in asked(own, REVIEWER_NAME, f"/requests/{PENDING}").text
+    for width, lines in ((1280, 1), (400, 2)):
+        context = context_of(viewport={"width": width, "height": 900})
+        own.sign_in(context, REVIEWER_NAME)
+        page = context.new_page()
+        page.goto(f"{own.url}/requests/{PENDING}")
+        page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+        setting = page.locator(".differs td", has_text="flips_and_turns")
+        assert setting.inner_text() == "flips_and_turns"
+        assert setting.evaluate(LINES) <= lines
+        assert page.locator("td.shape").evaluate(LINES) == 1
+
+
 OWN_LOSS = LossSummary(1208, 14_857, {"log_softmax": 405, MARKUP: 803}, ("v1 = log_softmax(output, axis=1)", MARKUP), 9)
 
 

@@ -95,6 +95,20 @@ def test_each_hidden_fault_is_found(datasite: Reviewed, name: str) -> None:
     assert set(found) <= {topic, "refused"}
 
 
+def test_what_kind_of_pictures_a_dataset_holds_is_told_where_the_hospital_says_it(datasite: Reviewed) -> None:
+    held, told = datasite.datasets["pictures"], []
+    try:
+        for rounds, modality in ((13, "other"), (14, "xray")):
+            datasite.datasets["pictures"] = replace(held, manifest=replace(held.manifest, modality=modality))
+            review = datasite.review(datasite.request(replace(PLAN, rounds=rounds)))
+            told.append(next(one for one in review.questions if one.question == "data").answers[0].text)
+    finally:
+        datasite.datasets["pictures"] = held
+    unsaid, said = told
+    assert unsaid.startswith("Dataset pictures, version 1: ") and "other" not in unsaid
+    assert said == unsaid.replace("version 1: ", "version 1: xray, ")
+
+
 def test_another_version_of_the_dataset_than_the_study_was_approved_on_is_found(datasite: Reviewed) -> None:
     held = datasite.datasets["pictures"]
     later = replace(held.manifest, dataset_version=2, lineage=held.manifest.budget_key)

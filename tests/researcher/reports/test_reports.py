@@ -224,12 +224,20 @@ def test_a_confusion_matrix_of_many_classes_is_larger(tmp_path):
         assert picture.size == (1920, 1600)
 
 
-@pytest.mark.parametrize("percent", range(1, 101, 3))
-def test_shares_and_counts_of_a_confusion_matrix_stand_out_from_their_cells(percent):
-    """At least 3.9 between their luminances, as WCAG 2 counts contrast: no blue is further from both inks at once."""
+def on_a_dark_page(colour):
+    """The colour after a report's `invert(1) hue-rotate(180deg)` and its screen over a dark page."""
+    turned = np.array([[-0.574, 1.43, 0.144], [0.426, 0.43, 0.144], [0.426, 1.43, -0.856]])
+    light = np.clip(turned @ (1 - np.array(mpl.colors.to_rgb(colour))), 0, 1)
+    return 1 - (1 - light) * (1 - np.array(mpl.colors.to_rgb("#11151a")))
+
+
+@pytest.mark.parametrize("seen", [mpl.colors.to_rgb, on_a_dark_page])
+@pytest.mark.parametrize("percent", [*range(1, 101, 3), 48, 50, 51])
+def test_shares_and_counts_of_a_confusion_matrix_stand_out_from_their_cells(percent, seen):
+    """At least 3.9 between their luminances, as WCAG 2 counts contrast, on white and turned over on a dark page."""
 
     def luminance(colour):
-        parts = np.array(mpl.colors.to_rgb(colour))
+        parts = np.array(seen(colour))
         return np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4) @ (0.2126, 0.7152, 0.0722)
 
     figure = plots.confusion(np.array([[percent, 100 - percent], [0, 1]]), ("cat", "dog"))
