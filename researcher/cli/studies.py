@@ -68,9 +68,11 @@ def status(*, credentials: Sequence[str], out: Path) -> None:
         given_up = sum(not record.datasites for record in saved[1].records)
         without = f", {given_up} of them given up: the model stayed as it was" if given_up else ""
         say(f"{len(saved[1])} of {study.plan.rounds} rounds done{without}")
-        for record in saved[1].records:
-            for name, reason in record.skipped.items():
-                say(f"round {record.round} without {name}: {reason}")
+        if any(record.skipped for record in saved[1].records):
+            from researcher.reports.participation import told_left_out
+
+            for line in told_left_out(saved[1].records):
+                say(line)
 
 
 def train(

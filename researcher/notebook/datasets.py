@@ -61,7 +61,10 @@ class Datasets(list[DatasetInfo]):
         limits = one.limits
         return [
             ("dataset", one.name),
-            ("pictures", f"{one.modality}, {' x '.join(map(str, one.image_shape))}"),
+            (
+                "pictures",
+                ("" if one.modality == "other" else f"{one.modality}, ") + " x ".join(map(str, one.image_shape)),
+            ),
             ("form", str(one.form or "not declared")),
             ("labels", f"{one.label_kind}: {', '.join(one.class_names)}"),
             ("reports", "none" if one.text is None else f"{one.text.length} words"),

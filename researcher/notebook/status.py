@@ -13,7 +13,7 @@ from policies.untrusted_text import shown
 from researcher.hospitals.connections.connecting import NOT_LET_IN
 from researcher.html.element import Html, bar, element, listed, table, together
 from researcher.reports import wording
-from researcher.reports.participation import participation
+from researcher.reports.participation import told_left_out
 from researcher.studies.conversation import what_times_rest_on
 from researcher.studies.history import History
 from researcher.studies.submission import Submission
@@ -106,14 +106,7 @@ class StudyStatus:
         return f"Study '{shown(self.study)}': {len(self.history)} of {wording.count(self.rounds, 'round')} done"
 
     def _without(self) -> list[str]:
-        """Rounds without a hospital, those in a row for the same reason in one line."""
-        records = self.history.records
-        names = dict.fromkeys(name for record in records for name in record.skipped)
-        return [
-            shown(f"{left.rounds} without {name}: {left.reason}", most=2000)
-            for name in names
-            for left in participation(name, records).left_out
-        ]
+        return [shown(line, most=2000) for line in told_left_out(self.history.records)]
 
 
 def _row(one: HospitalStatus) -> list[object]:

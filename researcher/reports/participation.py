@@ -80,6 +80,17 @@ def participation(datasite: str, records: Sequence[RoundRecord]) -> Participatio
     return Participation(_decision(rounds, left_out), rounds, tuple(left_out))
 
 
+def told_left_out(records: Sequence[RoundRecord]) -> list[str]:
+    """Rounds without a hospital, those in a row for the same reason in one line; in the order in which one was missing.
+
+    Args:
+        records: All of a study's rounds so far.
+    """
+    names = dict.fromkeys(name for record in records for name in record.skipped)
+    left_out = {name: participation(name, records).left_out for name in names}
+    return [f"{one.rounds} without {name}: {one.reason}" for name in names for one in left_out[name]]
+
+
 def told_canaries(ended: Mapping[str, CanaryEnd]) -> str:
     """What became of the two steps on the mock before each hospital's first round; empty where no hospital ran them.
 

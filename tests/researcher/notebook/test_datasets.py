@@ -66,6 +66,12 @@ def test_what_hospitals_say_of_modality_and_terms_is_told_and_stops_nothing() ->
     assert [(one.what, one.matters) for one in found] == [("modality", False), ("terms_of_use", False)]
 
 
+def test_a_card_tells_what_kind_of_pictures_they_are_where_the_hospital_says_it() -> None:
+    told = words(federation(dataset("a", modality="xray"), dataset("b")).datasets()._repr_html_())
+    assert "xray, 16 x 16 x 1" in told and told.count("16 x 16 x 1") == 2
+    assert "other, 16" not in told
+
+
 def test_datasets_of_no_common_name_are_told_as_such() -> None:
     (found,) = compare([dataset("a"), dataset("b", name="xrays")])
     assert found.matters and found.values == {"a": "pictures", "b": "xrays"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from policies.errors import DatasiteUnreachable
-from researcher.reports.participation import LeftOut, participation, told_invited
+from researcher.reports.participation import LeftOut, participation, told_invited, told_left_out
 from researcher.studies.history import PHASES, RoundRecord
 from researcher.studies.taking_part.invited import Invited
 
@@ -38,6 +38,16 @@ def test_rounds_in_a_row_without_a_hospital_for_one_reason_are_told_once() -> No
     part = participation("b", rounds("a b", "a", "a", "a b", "a", b={2: REFUSED, 3: REFUSED, 5: "late: not there"}))
     assert (part.decision, part.standing, part.rounds) == ("approved", "some rounds", (1, 4))
     assert part.left_out == (LeftOut(2, 3, REFUSED), LeftOut(5, 5, "late: not there"))
+
+
+def test_rounds_without_each_hospital_are_told_in_the_order_in_which_one_was_missing() -> None:
+    records = rounds("a b", "b", "", c={1: REFUSED, 2: REFUSED, 3: REFUSED}, a={2: AWAY, 3: AWAY}, b={3: AWAY})
+    assert told_left_out(records) == [
+        f"rounds 1 to 3 without c: {REFUSED}",
+        f"rounds 2 to 3 without a: {AWAY}",
+        f"round 3 without b: {AWAY}",
+    ]
+    assert told_left_out(rounds("a b")) == []
 
 
 def test_who_never_took_part_is_told_apart_by_why() -> None:

@@ -142,3 +142,17 @@ def test_status_tells_how_each_canary_ended_in_the_terminal_and_in_a_notebook(
     assert "canary passed (2026-11-29)" in repr(told) and WHY in repr(told)
     page = told._repr_html_()
     assert "passed (2026-11-29)" in page and WHY in page
+
+
+def test_status_tells_rounds_in_a_row_without_a_hospital_in_one_line(
+    tmp_path: Path, hospitals: list[FakeHospital], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hospitals[1].canary_fails = WHY
+    study = study_of(tmp_path, hospitals)
+    given = {"hold_out": hold_out(), "initial_weights": initial_weights(PLAN.model, 0), "rounds": 2}
+    study.run(**given)
+    monkeypatch.setattr(studies, "connect", lambda credentials, begun: nullcontext(study.federation))
+    monkeypatch.setattr(Study, "rehearsals", lambda self: {})
+    assert main(["status", "--out", str(tmp_path)]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if " without " in line]
+    assert line.startswith("rounds 1 to 2 without b: canary failed: ") and WHY in line
