@@ -12,7 +12,7 @@ from datasites.console.answers import read_row
 from datasites.console.shown.digests import shortened
 from datasites.review.review import MOST_LAYERS, Cost, Review, Scope
 from policies.answers import rounded
-from policies.answers.moments import moment
+from policies.answers.moments import day, moment
 from policies.answers.odds import percent, unit_of
 from policies.answers.rehearsals import duration
 from policies.graphs.losses.loss_summary import LossSummary
@@ -146,7 +146,7 @@ def _who(review: Review) -> list[tuple[str, str]]:
     before = ", ".join(f"{count} {decision}" for decision, count in review.decided_before.items()) or "none"
     rows = [
         ("researcher", review.researcher),
-        ("enrolled since", review.enrolled_since or "not known"),
+        ("enrolled since", day(review.enrolled_since) if review.enrolled_since else "not known"),
         ("other requests", before),
     ]
     for study in review.studies:

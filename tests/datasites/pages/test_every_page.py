@@ -120,3 +120,13 @@ def test_on_a_telephone_what_could_leak_and_every_tables_name_are_seen_without_s
         assert named and max(named) <= TELEPHONE["width"], path
         cells = page.locator(".leaks tbody :is(th, td)").evaluate_all(RIGHT_OF_TEXTS)
         assert max(cells, default=0) <= TELEPHONE["width"] and bool(cells) == path.startswith("/requests")
+
+
+def test_on_a_telephone_how_far_a_run_is_stands_beside_its_bar_without_scrolling_sideways(
+    served: ConsoleOfFakes, tab_of: Callable[[str, str], Page]
+) -> None:
+    page = tab_of("en-GB", ADMIN_NAME)
+    page.set_viewport_size(TELEPHONE)
+    page.goto(f"{served.url}/runs")
+    figures = page.locator("td:has(progress) span").evaluate_all(RIGHT_OF_TEXTS)
+    assert figures and max(figures) <= TELEPHONE["width"]

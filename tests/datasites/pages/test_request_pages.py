@@ -449,7 +449,7 @@ def test_a_setting_that_differs_and_a_layers_shape_are_not_broken_within_a_word(
     own: ConsoleOfFakes, book: FakeBook, context_of: Callable[..., BrowserContext]
 ) -> None:
     changed = Changed("augmentation", "how drawn pictures are changed", "flips_and_turns", "none")
-    layers = (Layer("stem", "conv2d", "(B, 16, 16, 16)", 448, 110_592),)
+    layers = (Layer("11", "group_norm", "(B, 16, 16, 16)", 9_248, 1_589_824),)
     asked_before = (replace(book.requests[PENDING].differences[0], changed=(changed,)),)
     own_model = Summary(1, 448, 110_592, {"conv2d": 1}, layers, (), None)
     book.requests[PENDING] = replace(book.requests[PENDING], differences=asked_before, own_model=own_model)
@@ -464,6 +464,8 @@ def test_a_setting_that_differs_and_a_layers_shape_are_not_broken_within_a_word(
         assert setting.inner_text() == "flips_and_turns"
         assert setting.evaluate(LINES) <= lines
         assert page.locator("td.shape").evaluate(LINES) == 1
+        table = page.get_by_role("table", name="Layers with trained numbers")
+        assert width < 1280 or table.evaluate("table => table.offsetWidth <= table.parentElement.clientWidth")
 
 
 OWN_LOSS = LossSummary(1208, 14_857, {"log_softmax": 405, MARKUP: 803}, ("v1 = log_softmax(output, axis=1)", MARKUP), 9)

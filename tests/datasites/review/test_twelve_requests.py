@@ -190,6 +190,7 @@ def test_every_sentence_of_a_review_reads_and_comes_back_from_json(datasite: Rev
     Console(file=stream, width=400).print(review_card(plain))
     told = stream.getvalue()
     assert "{" not in told.split("The plan in full")[0]
+    assert re.search(r"enrolled since +\d{4}-\d\d-\d\d *\n", told), "a day, as dates are told everywhere else"
     assert f"{review.digest[:12]}…" in told and review.digest not in told, "which JSON has in full"
     reasons = [re.sub(r"([0-9a-f]{12})[0-9a-f]{52}", r"\1…", one.reason.text) for one in review.findings]
     brief = PlainConsole(record=True, width=80)
