@@ -114,11 +114,11 @@ class DrawnAlone:
         self._sum = Recorded(compute)
 
     def __call__(self, batches: Iterable[Batch]) -> list[torch.Tensor]:
-        """Returns the sums, float64, one of each trained parameter's shape, until they are asked for again."""
+        """Returns the sums, as `CalledSums` adds them to the last bit, until they are asked for again."""
         sums: list[torch.Tensor] = []
         for number, batch in enumerate(map(drawn, batches)):
             if number == 1:  # the next may be written to the same memory
-                sums = [one.clone() for one in sums]
+                sums = [one.to(torch.float64, copy=True) for one in sums]
             parts = self._sum(*_parts(batch.inputs), batch.labels, batch.counted)
             sums = [total.add_(part) for total, part in zip(sums, parts, strict=True)] if sums else list(parts)
         return sums

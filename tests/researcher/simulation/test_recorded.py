@@ -8,6 +8,7 @@ import torch
 from datasites.training.book_keeping import BookKeeping
 from datasites.training.dp_sgd.loader import Batch
 from datasites.training.dp_sgd.step_engine import StepEngine
+from datasites.training.dp_sgd.step_sums import CalledSums
 from datasites.training.losses import summed_loss
 from datasites.training.models import build_model
 from policies.plans.training import ModelSpec
@@ -56,6 +57,16 @@ def test_a_step_of_several_batches_of_one_shape_adds_them_all_up() -> None:
         batches = [Batch(one, one[:, 0], torch.tensor([True, True])) for one in rows]
         found = sums(iter(batches))
         assert [one.tolist() for one in found] == [[6.0 * turn + 6.0] * 3, 6.0 * turn + 6.0]
+
+
+def test_several_batches_whose_sums_are_float32_are_added_in_float64_as_at_a_hospital() -> None:
+    engine = StepEngine(BookKeeping(build_model(SPECS["small_cnn"]).train(), 1.0), "cpu", "float32")
+    sums, wanted = DrawnAlone(engine.clipped_sum), CalledSums(engine)
+    for turn in range(4):
+        rows = [torch.randn(2, 3, 20, 20, generator=torch.Generator().manual_seed(3 * turn + one)) for one in range(3)]
+        batches = [Batch(one, torch.tensor([0, 1]), torch.tensor([True, True])) for one in rows]
+        assert torch.float32 in {part.dtype for part in engine.clipped_sum(batches[0])}  # or nothing was tried
+        assert all(map(torch.equal, sums(batches), wanted(batches)))
 
 
 SPECS = {
