@@ -48,6 +48,7 @@ class KeptSums:
             seal: The datasite's; None keeps nothing.
         """
         self._file, self._seal = file, seal
+        _computed_by()  # of the code that was imported: an upgrade may lie beside it by the first sum
         self._lock = threading.Lock()
         self._known: dict[str, float] | None = None
 

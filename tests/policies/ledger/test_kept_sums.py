@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import policies.budget
 from policies.budget.limits import PrivacyBudget
 from policies.budget.steps import GaussianSteps
 from policies.ledger.composed import kept_sums
@@ -40,6 +41,27 @@ def test_other_code_or_libraries_find_none_of_it(tmp_path: Path, monkeypatch: py
     kept(tmp_path).keep("epsilon_spent", ONE, DELTA, VALUE)
     monkeypatch.setattr(kept_sums, "_computed_by", lambda: "another release")
     assert kept(tmp_path).get("epsilon_spent", ONE, DELTA) is None
+
+
+def test_a_sum_of_code_that_was_imported_is_none_of_an_upgrade_that_came_onto_the_disk_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = tmp_path / "accountant.py"
+    monkeypatch.setattr(policies.budget, "__path__", [str(tmp_path)])
+    kept_sums._computed_by.cache_clear()
+    try:
+        code.write_text("first")
+        running = kept(tmp_path)
+        code.write_text("upgraded")
+        running.keep("epsilon_spent", ONE, DELTA, VALUE)
+        assert running.get("epsilon_spent", ONE, DELTA) == VALUE
+        kept_sums._computed_by.cache_clear()
+        assert kept(tmp_path).get("epsilon_spent", ONE, DELTA) is None
+        kept_sums._computed_by.cache_clear()
+        code.write_text("first")
+        assert kept(tmp_path).get("epsilon_spent", ONE, DELTA) == VALUE
+    finally:
+        kept_sums._computed_by.cache_clear()
 
 
 def test_a_line_that_was_cut_or_changed_or_is_of_another_datasite_is_none(tmp_path: Path) -> None:
