@@ -188,7 +188,7 @@ def _refuse_changed(picture: Any, path: PictureFile, kind: str) -> None:
     """
     with path.open("rb") as stream:
         if kind == "tiff":
-            is_changed = has_broken_strips(picture.tag_v2, stream)
+            is_changed = has_broken_strips(picture, stream)
         elif kind == "png":
             is_changed = has_broken_chunks(stream.read())
         else:

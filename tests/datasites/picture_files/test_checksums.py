@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from datasites.picture_files.containers import checksums
 from datasites.picture_files.decode import decode
 from datasites.picture_files.file_bytes import FileBytes
 from datasites.picture_files.picture_refused import PictureRefused
@@ -93,3 +94,40 @@ def test_a_strip_whose_end_is_missing_is_damaged() -> None:
         end = picture.tag_v2[273][-1] + picture.tag_v2[279][-1]
     for ending in (bytes(4), content[end - 4 : end - 1] + b"\0"):
         assert is_damaged(content[: end - 4] + ending + content[end:])
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "I;16"])
+@pytest.mark.parametrize("tags", [{}, {278: 7}, {278: 7, 317: 2}, {317: 2}], ids=str)
+def test_a_whole_strip_is_held_against_its_pixels_and_not_unpacked_again(
+    mode: str, tags: dict[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To unpack each strip a second time took half as long again as to read the picture."""
+    into = io.BytesIO()
+    picture = painted("L" if mode == "I;16" else mode)
+    if mode == "I;16":
+        picture = Image.fromarray(np.asarray(picture).astype(np.uint16) * np.uint16(257))
+    picture.save(into, "TIFF", compression="tiff_adobe_deflate", tiffinfo=tags)
+    content, again = into.getvalue(), list[bytes]()
+    real = checksums._is_wrongly_deflated
+    monkeypatch.setattr(checksums, "_is_wrongly_deflated", lambda strip: (again.append(strip), real(strip))[1])
+    expected = np.asarray(painted(mode if mode == "RGB" else "L"))
+    assert np.array_equal(read(content), expected if expected.ndim == 3 else np.repeat(expected[:, :, None], 3, axis=2))
+    assert not again
+    with Image.open(io.BytesIO(content)) as opened:
+        places, lengths = opened.tag_v2[273], opened.tag_v2[279]
+    assert (len(places) > 5) == (278 in tags)
+    for place, length in zip(places[:: max(1, len(places) // 3)], lengths, strict=False):
+        changed = place + length // 2
+        assert is_damaged(content[:changed] + bytes([content[changed] ^ 4]) + content[changed + 1 :])
+
+
+def test_pixels_that_are_packed_otherwise_than_pillow_has_them_are_unpacked_again() -> None:
+    """Eight of them in a byte."""
+    into = io.BytesIO()
+    painted("L").point(lambda grey: 255 * (grey > 128), "1").save(into, "TIFF", compression="tiff_adobe_deflate")
+    content = into.getvalue()
+    expected = np.where(np.asarray(painted("L")) > 128, 255, 0)
+    assert np.array_equal(read(content)[:, :, 0], expected)
+    with Image.open(io.BytesIO(content)) as opened:
+        end = opened.tag_v2[273][0] + opened.tag_v2[279][0]
+    assert is_damaged(content[: end - 1] + bytes([content[end - 1] ^ 1]) + content[end:])
