@@ -13,6 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
+from torch.utils._python_dispatch import _disable_current_modes
 
 from datasites.training.models.options import check_size
 from datasites.training.models.public.reference_pictures import reference_pictures
@@ -163,13 +164,14 @@ def _fitted(size: int, device: torch.device) -> tuple[Scattering, torch.Tensor, 
     The matrix is the inverse root of the reference pictures' correlations, symmetric, so that rounding cannot turn it:
     every hospital's features must mean the same.
     """
-    transform = Scattering(size, torch.device("cpu"))
-    found = torch.cat([transform(part) for part in reference_pictures(_REFERENCES, size).split(_AT_ONCE)])
-    found = _compressed(found).double()
-    middle = torch.stack([found.mean(0), found.std(0) + _FAINT])
-    standing = ((found - middle[0]) / middle[1]).clamp(-_FARTHEST, _FARTHEST)
-    variances, directions = torch.linalg.eigh(standing.T @ standing / len(standing))
-    evening = directions * (variances.clamp(min=0) + _RIDGE).rsqrt() @ directions.T
-    if device.type != "cpu":
-        transform = Scattering(size, device)
-    return transform, middle.float().to(device), evening.float().to(device)
+    with _disable_current_modes():  # whoever counts what a picture takes would count this with the first one
+        transform = Scattering(size, torch.device("cpu"))
+        found = torch.cat([transform(part) for part in reference_pictures(_REFERENCES, size).split(_AT_ONCE)])
+        found = _compressed(found).double()
+        middle = torch.stack([found.mean(0), found.std(0) + _FAINT])
+        standing = ((found - middle[0]) / middle[1]).clamp(-_FARTHEST, _FARTHEST)
+        variances, directions = torch.linalg.eigh(standing.T @ standing / len(standing))
+        evening = directions * (variances.clamp(min=0) + _RIDGE).rsqrt() @ directions.T
+        if device.type != "cpu":
+            transform = Scattering(size, device)
+        return transform, middle.float().to(device), evening.float().to(device)

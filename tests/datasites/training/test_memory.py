@@ -11,7 +11,7 @@ import torch
 
 from datasites.training.dp_sgd import memory
 from datasites.training.dp_sgd.memory import bytes_of_forward, pictures_that_fit
-from datasites.training.models import build_model
+from datasites.training.models import build_model, scattering_linear
 from policies.plans.training import ModelSpec
 
 SPEC = ModelSpec("small_cnn", (16, 16, 1), 3, {"width": 4})
@@ -58,3 +58,11 @@ print(min(faults() for _ in range(8)))  # until small blocks have found places b
     if platform.libc_ver()[0] != "glibc":
         pytest.skip("the C library is not glibc")
     assert found[1] * 10 < found[0]
+
+
+def test_what_a_process_computes_once_is_not_counted_with_a_picture() -> None:
+    """Else the first round of a process would have other batches than those after it, and fewer pictures in each."""
+    model, images = build_model(ModelSpec("scattering_linear", (32, 32, 1), 2)), torch.zeros(2, 1, 32, 32)
+    scattering_linear._fitted.cache_clear()
+    first = bytes_of_forward(model, images)
+    assert first == bytes_of_forward(model, images) > 0
