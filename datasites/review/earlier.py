@@ -12,7 +12,7 @@ from datasites.review.review import Changed, Differences
 from policies.answers import rounded
 from policies.errors import GraphError
 from policies.graphs.losses.loss_summary import own_loss_of
-from policies.graphs.overview.nearest import common_layers, layers_of
+from policies.graphs.overview.nearest import common_layers, layers_with_settings
 from policies.graphs.own_model import check_graph
 from policies.graphs.summary import Summary, summary_of
 from policies.ledger.reservations import Reservation, reservations
@@ -176,7 +176,7 @@ def _kept(before: Plan, now: Plan) -> tuple[Changed, ...]:
         return ()
     if earlier is None or later is None or earlier.graph == later.graph:
         return ()
-    layers = [layers_of(proof) for proof in (earlier, later)]
+    layers = [layers_with_settings(proof) for proof in (earlier, later)]
     kept, name = common_layers(*layers), "model.graph.kept_layers"
     return (Changed(name, _what(name), *(f"{kept:,} / {len(each):,}" for each in layers)),)
 

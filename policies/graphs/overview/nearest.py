@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from policies.graphs.overview.layers import layers_in
+from policies.graphs.overview.layers import FoundLayer, layers_in
 from policies.graphs.proof import Proof
 
+_CONSTANT = "constant:"
 LAYERS_FILE = Path(__file__).with_name("built_in_layers.json")
 
 
@@ -38,11 +39,24 @@ class Nearest:
 
 def layers_of(proof: Proof) -> tuple[str, ...]:
     """Returns each layer of a proved graph as a word: its operator, and the shapes of its trained numbers, in order."""
-    shapes = proof.graph.parameters
+    return tuple(_word(one, proof) for one in layers_in(proof))
+
+
+def layers_with_settings(proof: Proof) -> tuple[str, ...]:
+    """As `layers_of`, with each operator's settings, as a stride, and the constants that it is given."""
     return tuple(
-        " ".join((one.node.operator, *("x".join(map(str, shapes[name])) for name in one.parameters)))
+        f"{_word(one, proof)} {sorted(one.node.attributes.items())} {[*filter(_is_constant, one.node.inputs)]}"
         for one in layers_in(proof)
     )
+
+
+def _word(layer: FoundLayer, proof: Proof) -> str:
+    shapes = proof.graph.parameters
+    return " ".join((layer.node.operator, *("x".join(map(str, shapes[name])) for name in layer.parameters)))
+
+
+def _is_constant(name: str) -> bool:
+    return name.startswith(_CONSTANT)
 
 
 def nearest(proof: Proof) -> Nearest | None:

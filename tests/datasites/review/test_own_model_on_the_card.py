@@ -162,6 +162,24 @@ def test_the_card_names_the_layers_that_differ_up_to_a_number(datasite: Reviewed
     )
 
 
+@pytest.mark.parametrize("changed", [{"dilation": [2, 2], "padding": [2, 2]}, {"padding": [1, 1]}], ids=str)
+def test_a_layer_of_other_settings_is_none_as_before(datasite: Reviewed, changed: dict[str, list[int]]) -> None:
+    """Two convolutions of the same shapes, of which the second reaches twice as far; or is the same."""
+
+    def graph(**settings: list[int]) -> Graph:
+        builder = Builder(SHAPE, 2)
+        maps = builder.convolution(builder.convolution(PICTURES, "stem", 1, 4), "far", 4, 4, **settings)
+        builder.head(builder.add("relu", maps) if settings else maps, 4)
+        return builder.graph()
+
+    study = replace(OWN, study=f"far-{len(changed)}", model=own_spec(graph()))
+    datasite.approve(datasite.request(study, name=f"before it reaches far {len(changed)}"))
+    review = datasite.review(datasite.request(replace(study, model=own_spec(graph(**changed)))))
+    rows = {one.field: one for one in next(d for d in review.differences if d.of == "study").changed}
+    kept = rows["model.graph.kept_layers"]
+    assert (kept.before, kept.now) == (("2 / 3", "2 / 3") if "dilation" in changed else ("3 / 3", "3 / 3"))
+
+
 def test_what_differs_from_one_request_is_told_once(datasite: Reviewed) -> None:
     study = replace(OWN, study="once", model=own_spec(wider(4)))
     datasite.approve(datasite.request(study, by="eve@example.org", name="the one before"), by="grace")
