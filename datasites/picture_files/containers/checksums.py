@@ -83,7 +83,7 @@ def _shown(picture: Any) -> Iterator[NDArray[Any]]:
 
 def _is_of(strip: bytes, part: NDArray[Any] | None) -> bool:
     """Whether a packed strip's checksum is that of its pixels, which takes a tenth of the time to unpack it again."""
-    return part is not None and zlib.adler32(part) == int.from_bytes(strip[-4:], "big")
+    return part is not None and zlib.adler32(part.data) == int.from_bytes(strip[-4:], "big")
 
 
 def _strips(tags: Any, stream: BinaryIO) -> Iterator[bytes]:
