@@ -29,6 +29,7 @@ from researcher.simulation.workers import Retried
 from researcher.strategies import KeptWeights, ServerState, Strategy
 from researcher.studies.checkpoints import load_state
 from researcher.studies.history import History, RoundRecord
+from researcher.studies.rounds.planned_strategy import check_enough, strategy_of
 
 if TYPE_CHECKING:
     from researcher.reports import StudyResult
@@ -84,7 +85,6 @@ def simulate(
         make = partial(make_work, test=test, backbone_weights=backbone_weights, aside=aside)
         work = make(study, simulation, data, meanwhile=early)
         from researcher.simulation import results  # late: workers, where there are some, begin meanwhile
-        from researcher.studies.study import strategy_of
 
         plan, strategy = work.plan, strategy_of(work.plan)
         begun = _begun(work, strategy, out)
@@ -109,8 +109,6 @@ def _tell(
 
 def _begun(work: Work, strategy: Strategy, out: Path) -> tuple[ServerState, History]:
     """What the folder has come to, or the state before the first round; the folder keeps what the work is."""
-    from researcher.studies.study import check_enough  # late, as above
-
     check_enough(strategy, len(work.hospitals))
     _keep(out, work)
     state, history = load_state(out, plan_digest=work.plan.digest()) or (strategy.init(work.first_weights), History())

@@ -20,12 +20,11 @@ from functools import partial
 import numpy as np
 
 from policies.answers.runs import RunAnswer
-from policies.errors import ConfigError
 from policies.plans.server.server_spec import BESIDE
 from policies.plans.training import TrainingPlan
 from researcher.evaluation.hold_out import HoldOut
 from researcher.evaluation.shared_part import evaluate_round
-from researcher.strategies import KeptWeights, ServerState, Strategy, build, without
+from researcher.strategies import KeptWeights, ServerState, Strategy, without
 from researcher.studies.asked_round import AskedRound
 from researcher.studies.checkpoints import load_state, save_state
 from researcher.studies.gathering import Gathering
@@ -34,6 +33,7 @@ from researcher.studies.remote_round import RemoteRound, RoundEvent
 from researcher.studies.retry_policy import RetryPolicy
 from researcher.studies.rounds.came import Came, GivenUp
 from researcher.studies.rounds.outgoing import check_sends, outgoing
+from researcher.studies.rounds.planned_strategy import check_enough, strategy_of
 from researcher.studies.submission import STUDY_FILE, Submission
 from researcher.studies.taking_part.canaries import Canaries
 from researcher.studies.taking_part.readiness import Readiness
@@ -45,28 +45,6 @@ __all__ = ["STUDY_FILE", "Study", "check_enough", "strategy_of"]
 _THREADS_EACH = 4
 OnEvent = Callable[[RoundEvent], None]
 InitialWeights = Mapping[str, np.ndarray] | Callable[[], Mapping[str, np.ndarray]]
-
-
-def strategy_of(plan: TrainingPlan) -> Strategy:
-    """The plan's strategy with the settings that stand in the plan."""
-    shared = {"server_momentum": plan.server_momentum, "server_averaging": plan.server_averaging}
-    return build(plan.server.strategy, **shared, **plan.server.read)
-
-
-def check_enough(strategy: Strategy, min_clients: int) -> None:
-    """Refuses rounds that could end with fewer client updates than the strategy needs, before anybody is asked.
-
-    Raises:
-        ConfigError: `min_clients` is too few, or the strategy lacks what it steps by.
-    """
-    if lacks := getattr(strategy, "lacks", ""):
-        raise ConfigError(lacks)
-    least = getattr(strategy, "least_updates", 1)
-    if min_clients < least:
-        raise ConfigError(
-            f"The study's strategy needs {least} client updates a round, min_clients is {min_clients}. Set min_clients "
-            f"to {least} or more, or choose another strategy."
-        )
 
 
 class Study(Submission[TrainingPlan]):

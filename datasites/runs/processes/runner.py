@@ -50,6 +50,7 @@ _NEEDED = (
     "safetensors.numpy",
     "datasites.training.jobs",
     "datasites.training.process_group.shared_memory_group",
+    "torch._subclasses.schema_check_mode",
 )
 
 

@@ -114,7 +114,10 @@ class DrawnAlone:
         self._sum = Recorded(compute)
 
     def __call__(self, batches: Iterable[Batch]) -> list[torch.Tensor]:
-        """Returns the sums, as `CalledSums` adds them to the last bit, until they are asked for again."""
+        """Returns the sums, each of its parameter's shape, as `CalledSums` adds them to the last bit.
+
+        They are good until they are asked for again.
+        """
         sums: list[torch.Tensor] = []
         for number, batch in enumerate(map(drawn, batches)):
             if number == 1:  # the next may be written to the same memory

@@ -247,10 +247,10 @@ def test_a_store_of_version_1_opens_and_is_not_taken_for_another_one(tmp_path: P
 # --- torn ---
 
 
-@pytest.mark.parametrize("sync", range(10))
+@pytest.mark.parametrize("sync", range(11))
 def test_a_kill_at_any_moment_leaves_a_whole_store_or_none(tmp_path: Path, sync: int) -> None:
     child = os.fork()
-    if child == 0:  # killed before the sync of that number: report, pixels, six files, the folder aside, the parent
+    if child == 0:  # killed before a sync: report, its folder, pixels, six files, the folder aside, the parent
         try:
             done: list[int] = []
             real = os.fsync
@@ -266,7 +266,7 @@ def test_a_kill_at_any_moment_leaves_a_whole_store_or_none(tmp_path: Path, sync:
         finally:
             os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
-    if sync < 9:
+    if sync < 10:
         assert not (tmp_path / "cells").exists()
     else:
         open_store(tmp_path / "cells").verify()

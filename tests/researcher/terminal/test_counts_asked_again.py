@@ -143,7 +143,7 @@ def test_an_evaluation_is_taken_up_with_its_own_model_alone(
 ) -> None:
     evaluation(hospitals, tmp_path)
     before = contents(tmp_path)
-    with pytest.raises(ConfigError, match=r"evaluation of another model, after 1 round.*another folder with --out"):
+    with pytest.raises(ConfigError, match=r"evaluation of another model, after round 1 of .*another folder with --out"):
         evaluation(hospitals, tmp_path, replace(MODEL, **change))
     assert contents(tmp_path) == before
 
