@@ -35,5 +35,6 @@ def test_a_gpu_counts_where_torch_has_code_for_it(
 
 
 def test_what_the_doctor_holds_a_gpu_against_is_what_torch_was_built_for() -> None:
-    built = [int(one.removeprefix("sm_")) for one in torch._C._cuda_getArchFlags().split() if one.startswith("sm_")]
+    flags = (torch._C._cuda_getArchFlags() or "").split()
+    built = [int(one.removeprefix("sm_")) for one in flags if one.startswith("sm_")]
     assert divmod(min(built), 10) == LEAST_FOR_TORCH
